@@ -1,0 +1,82 @@
+"""Frozen facts of the market: what happened, in the past tense; they are what the stream carries."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from market.values import Side, Symbol
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """Whatever the stream carries."""
+
+
+class Tick(Fact, frozen=True, kw_only=True):
+    """A price of one symbol; ``seq`` is dense per symbol, so that loss is arithmetic."""
+
+    symbol: Symbol
+    price: Decimal
+    volume: Decimal
+    time: datetime
+    seq: int
+
+
+class Trade(Fact, frozen=True, kw_only=True):
+    """An execution, as everyone sees it; ``side`` is the taker's."""
+
+    symbol: Symbol
+    price: Decimal
+    quantity: Decimal
+    side: Side
+    trade_id: int
+    time: datetime
+
+
+class BookUpdate(Fact, frozen=True, kw_only=True):
+    """The best levels of a book, best first, each a price and the quantity that stands there."""
+
+    symbol: Symbol
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    time: datetime
+
+
+class State(StrEnum):
+    """How a source is: heard from, lost, or connected and silent."""
+
+    UP = "up"
+    DOWN = "down"
+    STALE = "stale"
+
+
+class SourceState(Fact, frozen=True, kw_only=True):
+    """A source was lost, went quiet, or came back."""
+
+    symbol: Symbol
+    state: State
+    since: datetime
+
+
+class Snapshot(Fact, frozen=True, kw_only=True):
+    """Where everything stands at the event ``id``: the join of a new reader."""
+
+    id: str
+    ticks: tuple[Tick, ...]
+    sources: dict[Symbol, State] = {}
+
+
+class Gap(Fact, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """Events after ``since``, up to ``until``, that this reader will not get; a snapshot follows."""
+
+    since: str
+    until: str
+    missed: int
+    reason: str
+
+
+class Shutdown(Fact, frozen=True, kw_only=True):
+    """The server is going away; come back after the ``retry`` that came with it."""
+
+    reason: str = "stopping"

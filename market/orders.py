@@ -1,0 +1,144 @@
+"""Commands to the exchange, in the imperative, and the facts that answer them, in the past."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from market.events import Fact
+from market.values import Side, Symbol
+
+
+class OrderType(StrEnum):
+    """How an order meets the book."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+
+
+class TimeInForce(StrEnum):
+    """How long what is not filled stays."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTD = "GTD"
+
+
+class Status(StrEnum):
+    """Where an order is in its life."""
+
+    OPEN = "open"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+
+class Liquidity(StrEnum):
+    """Whether a fill gave liquidity to the book or took it."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whatever the exchange may be told to do."""
+
+
+class PlaceOrder(Command, frozen=True, kw_only=True, tag="place"):
+    """Buy or sell; prices and quantities stand on the instrument's grid."""
+
+    account: str
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    type: OrderType = OrderType.MARKET
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    expire_time: datetime | None = None
+    post_only: bool = False
+    display_quantity: Decimal | None = None
+    client_order_id: str | None = None
+
+
+class CancelOrder(Command, frozen=True, kw_only=True, tag="cancel"):
+    """Take an order out of the book."""
+
+    account: str
+    order_id: int
+
+
+class AmendOrder(Command, frozen=True, kw_only=True, tag="amend"):
+    """Change what an open order asks for; what stays ``None`` stays as it is."""
+
+    account: str
+    order_id: int
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+
+
+class OrderFact(Fact, frozen=True, kw_only=True):
+    """Something that happened to one order."""
+
+    order_id: int
+    account: str
+    symbol: Symbol
+    time: datetime
+
+
+class OrderAccepted(OrderFact, frozen=True, kw_only=True):
+    """The order was taken; ``client_order_id`` is the name its owner gave it."""
+
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None = None
+    client_order_id: str | None = None
+
+
+class OrderTriggered(OrderFact, frozen=True, kw_only=True):
+    """The stop price was reached: the order now trades."""
+
+
+class OrderAmended(OrderFact, frozen=True, kw_only=True):
+    """The order now asks for ``quantity`` in all, at ``price``."""
+
+    quantity: Decimal
+    price: Decimal | None
+
+
+class OrderFilled(OrderFact, frozen=True, kw_only=True):
+    """One's own part of a trade; ``fee`` is in the quote currency, negative for a rebate."""
+
+    side: Side
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    liquidity: Liquidity
+    trade_id: int
+
+
+class OrderCancelled(OrderFact, frozen=True, kw_only=True):
+    """``quantity`` was taken back by its owner, unfilled."""
+
+    quantity: Decimal
+
+
+class OrderExpired(OrderFact, frozen=True, kw_only=True):
+    """``quantity`` went away unfilled, for ``reason``."""
+
+    quantity: Decimal
+    reason: str
+
+
+class OrderRejected(OrderFact, frozen=True, kw_only=True):
+    """The order was refused and changed nothing; ``code`` is the problem's name."""
+
+    code: str
+    reason: str

@@ -1,0 +1,94 @@
+"""What a price may be: symbols, sides, and the grid of an instrument."""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from functools import cache
+from typing import Final, NewType
+
+from market.errors import InvalidSymbolError, InvalidValueError, OffGridError
+
+Symbol = NewType("Symbol", str)
+
+_SYMBOL: Final = re.compile(r"[A-Z0-9]{1,10}", re.ASCII)
+_LIMIT: Final = Decimal(10) ** 12  # with 12 decimals: products stay exact in 50 digits
+
+
+def symbol(text: str) -> Symbol:
+    """Return ``text`` as a symbol; raise InvalidSymbolError when it is none."""
+    if not _SYMBOL.fullmatch(text):
+        raise InvalidSymbolError(text)
+    return Symbol(text)
+
+
+class Side(StrEnum):
+    """Which way an order trades."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def opposite(self) -> "Side":
+        """The side that this one trades with."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        """+1 when the position grows, -1 when it shrinks."""
+        return 1 if self is Side.BUY else -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """What is traded under a symbol, and the grids its prices and quantities stand on."""
+
+    symbol: Symbol
+    name: str
+    tick_size: Decimal
+    lot_size: Decimal
+    quote: str = "USDT"
+
+    def __post_init__(self) -> None:
+        for what, step in (("tick_size", self.tick_size), ("lot_size", self.lot_size)):
+            exponent = step.as_tuple().exponent
+            if not step.is_finite() or step <= 0 or step >= _LIMIT or int(exponent) < -12:
+                raise InvalidValueError(f"{self.symbol}: {what} {step} must be in [10^-12, 10^12)")
+
+    def price(self, value: Decimal) -> Decimal:
+        """Return ``value`` written on the tick grid; raise OffGridError when it is not on it."""
+        return on_grid("price", value, self.tick_size)
+
+    def quantity(self, value: Decimal) -> Decimal:
+        """Return ``value`` written on the lot grid; raise OffGridError when it is not on it."""
+        return on_grid("quantity", value, self.lot_size)
+
+    def ticks(self, price: Decimal) -> int:
+        """Return the whole number of ticks in ``price``."""
+        return int(self.price(price) / self.tick_size)
+
+    def lots(self, quantity: Decimal) -> int:
+        """Return the whole number of lots in ``quantity``."""
+        return int(self.quantity(quantity) / self.lot_size)
+
+
+def on_grid(what: str, value: Decimal, step: Decimal) -> Decimal:
+    """Return ``value`` with the decimals of ``step``.
+
+    Raises:
+        OffGridError: it is not a positive multiple of ``step``, or not below 10^12.
+    """
+    try:
+        if 0 < value < _LIMIT:
+            written = value.quantize(_unit(step))
+            if written == value and not written % step:
+                return written
+    except InvalidOperation:  # not a number, or its exponent is out of all reason
+        pass
+    raise OffGridError(what, value, step)
+
+
+@cache
+def _unit(step: Decimal) -> Decimal:
+    """Return the last decimal that a multiple of ``step`` is written with; 1 for a whole step."""
+    return Decimal(1).scaleb(min(0, int(step.as_tuple().exponent)))

@@ -1,0 +1,78 @@
+"""Event <-> server-sent event frame: numbers stay exact decimals, and a frame is encoded once."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import msgspec
+
+from market.errors import GarbledEventError
+from market.events import BookUpdate, Fact, Gap, Shutdown, Snapshot, SourceState, Tick, Trade
+
+KINDS: Final[Mapping[type[Fact], str]] = {
+    Tick: "tick",
+    Trade: "trade",
+    BookUpdate: "book",
+    SourceState: "source",
+    Snapshot: "snapshot",
+    Gap: "gap",
+    Shutdown: "shutdown",
+}
+
+_ID: Final = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
+_WHOLE_SECOND: Final = re.compile(rb'("(?:time|since)":"[^"]{19})Z"')
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_DECODERS: Final = {kind: msgspec.json.Decoder(fact) for fact, kind in KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class EventId:
+    """The place of an event: the life of one history, and its number in it."""
+
+    epoch: str
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.n}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the id that ``text`` spells, or None when it spells none."""
+        found = _ID.fullmatch(text)
+        return cls(found[1], int(found[2])) if found else None
+
+
+def encode(value: object) -> bytes:
+    """Return ``value`` as JSON: decimals as exact numbers, times in UTC to the microsecond."""
+    data = _ENCODER.encode(value)
+    if _WHOLE_SECOND.search(data):  # the encoder leaves the microseconds out when they are zero
+        return _WHOLE_SECOND.sub(rb'\1.000000Z"', data)
+    return data
+
+
+def decode(kind: str, data: bytes | str) -> Fact | None:
+    """Return the fact in the ``data`` of an event, or None for a kind that is not ours.
+
+    Raises:
+        GarbledEventError: the data is not what the kind says.
+    """
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        return None
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise GarbledEventError(kind, str(error)) from error
+
+
+def frame(kind: str, data: bytes, *, id: EventId | None = None, retry_ms: int | None = None) -> bytes:
+    """Return one whole frame; ``data`` is a single line."""
+    head = b"" if id is None else b"id: %b\n" % str(id).encode()
+    retry = b"" if retry_ms is None else b"retry: %d\n" % retry_ms
+    return b"%b%bevent: %b\ndata: %b\n\n" % (head, retry, kind.encode(), data)
+
+
+def comment(text: str) -> bytes:
+    """Return ``text`` as a comment: it keeps a line alive and dispatches nothing."""
+    return b": %b\n\n" % text.encode()
