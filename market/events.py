@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -10,11 +11,20 @@ from market.values import Side, Symbol
 
 
 class Fact(Struct, frozen=True, kw_only=True):
-    """Whatever the stream carries."""
+    """Whatever a stream carries; ``kind`` is its name there, in the ``event:`` line."""
+
+    kind: ClassVar[str]
+
+    @property
+    def subject(self) -> str:
+        """What a reader filters by: the symbol, where the fact is about one."""
+        return getattr(self, "symbol", "")
 
 
 class Tick(Fact, frozen=True, kw_only=True):
     """A price of one symbol; ``seq`` is dense per symbol, so that loss is arithmetic."""
+
+    kind: ClassVar[str] = "tick"
 
     symbol: Symbol
     price: Decimal
@@ -26,6 +36,8 @@ class Tick(Fact, frozen=True, kw_only=True):
 class Trade(Fact, frozen=True, kw_only=True):
     """An execution, as everyone sees it; ``side`` is the taker's."""
 
+    kind: ClassVar[str] = "trade"
+
     symbol: Symbol
     price: Decimal
     quantity: Decimal
@@ -36,6 +48,8 @@ class Trade(Fact, frozen=True, kw_only=True):
 
 class BookUpdate(Fact, frozen=True, kw_only=True):
     """The best levels of a book, best first, each a price and the quantity that stands there."""
+
+    kind: ClassVar[str] = "book"
 
     symbol: Symbol
     bids: tuple[tuple[Decimal, Decimal], ...]
@@ -54,6 +68,8 @@ class State(StrEnum):
 class SourceState(Fact, frozen=True, kw_only=True):
     """A source was lost, went quiet, or came back."""
 
+    kind: ClassVar[str] = "source"
+
     symbol: Symbol
     state: State
     since: datetime
@@ -61,6 +77,8 @@ class SourceState(Fact, frozen=True, kw_only=True):
 
 class Snapshot(Fact, frozen=True, kw_only=True):
     """Where everything stands at the event ``id``: the join of a new reader."""
+
+    kind: ClassVar[str] = "snapshot"
 
     id: str
     ticks: tuple[Tick, ...]
@@ -70,6 +88,8 @@ class Snapshot(Fact, frozen=True, kw_only=True):
 class Gap(Fact, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
     """Events after ``since``, up to ``until``, that this reader will not get; a snapshot follows."""
 
+    kind: ClassVar[str] = "gap"
+
     since: str
     until: str
     missed: int
@@ -78,5 +98,7 @@ class Gap(Fact, frozen=True, kw_only=True, rename={"since": "from", "until": "to
 
 class Shutdown(Fact, frozen=True, kw_only=True):
     """The server is going away; come back after the ``retry`` that came with it."""
+
+    kind: ClassVar[str] = "shutdown"
 
     reason: str = "stopping"

@@ -1,7 +1,7 @@
 """Event <-> server-sent event frame: numbers stay exact decimals, and a frame is encoded once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -10,20 +10,11 @@ import msgspec
 from market.errors import GarbledEventError
 from market.events import BookUpdate, Fact, Gap, Shutdown, Snapshot, SourceState, Tick, Trade
 
-KINDS: Final[Mapping[type[Fact], str]] = {
-    Tick: "tick",
-    Trade: "trade",
-    BookUpdate: "book",
-    SourceState: "source",
-    Snapshot: "snapshot",
-    Gap: "gap",
-    Shutdown: "shutdown",
-}
+FACTS: Final = (Tick, Trade, BookUpdate, SourceState, Snapshot, Gap, Shutdown)
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _WHOLE_SECOND: Final = re.compile(rb'("(?:time|since)":"[^"]{19})Z"')
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-_DECODERS: Final = {kind: msgspec.json.Decoder(fact) for fact, kind in KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +42,25 @@ def encode(value: object) -> bytes:
     return data
 
 
-def decode(kind: str, data: bytes | str) -> Fact | None:
-    """Return the fact in the ``data`` of an event, or None for a kind that is not ours.
+class Decoder:
+    """Turns the data of events back into facts."""
 
-    Raises:
-        GarbledEventError: the data is not what the kind says.
-    """
-    decoder = _DECODERS.get(kind)
-    if decoder is None:
-        return None
-    try:
-        return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise GarbledEventError(kind, str(error)) from error
+    def __init__(self, facts: Iterable[type[Fact]] = FACTS) -> None:
+        self._decoders = {fact.kind: msgspec.json.Decoder(fact) for fact in facts}
+
+    def decode(self, kind: str, data: bytes | str) -> Fact | None:
+        """Return the fact in the ``data`` of an event, or None for a kind that we do not know.
+
+        Raises:
+            GarbledEventError: the data is not what the kind says.
+        """
+        decoder = self._decoders.get(kind)
+        if decoder is None:
+            return None
+        try:
+            return decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise GarbledEventError(kind, str(error)) from error
 
 
 def frame(kind: str, data: bytes, *, id: EventId | None = None, retry_ms: int | None = None) -> bytes:
