@@ -1,0 +1,1 @@
+"""Price processes over server-sent events: one source a symbol."""
