@@ -1,0 +1,297 @@
+"""The ledger: double entry over cash and positions, exact to the last digit.
+
+Every fill moves cash one way and a quantity the other, and its fee goes to the fee account; the
+other party's fill does the reverse. So the cash of all accounts together, the house's and the fee
+account's included, is the cash that they were opened with, and the quantities of each symbol add
+up to zero. The house and the fee account have unlimited means.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Final
+
+from msgspec import Struct, field, structs
+
+from exchange.positions import (
+    MONEY,
+    ZERO,
+    Position,
+    PositionState,
+    plain,
+    total,
+)
+from market.orders import OrderFilled
+from market.values import Side, Symbol
+
+HOUSE: Final = "house"
+FEES: Final = "fees"
+UNLIMITED: Final = frozenset((HOUSE, FEES))
+"""Names that no customer may take."""
+
+_add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """What an account may do; a spot account may neither borrow nor sell what it does not hold."""
+
+    starting_cash: Decimal
+    short_selling: bool = False
+    leverage: Decimal = Decimal(1)
+    self_trade_prevention: str = "expire_taker"
+
+    @property
+    def margin(self) -> bool:
+        """Whether its orders are checked against equity instead of cash and holdings."""
+        return self.short_selling or self.leverage > 1
+
+
+class PositionView(Struct, frozen=True, kw_only=True):
+    """A position as its owner sees it; ``locked`` is what its open sell orders may still sell."""
+
+    symbol: Symbol
+    quantity: Decimal
+    average_price: Decimal
+    mark: Decimal
+    unrealized_pnl: Decimal
+    locked: Decimal
+
+
+class AccountView(Struct, frozen=True, kw_only=True):
+    """An account as its owner sees it.
+
+    ``equity = cash + sum(quantity * mark) = starting_cash + realized_pnl + unrealized_pnl``, to
+    the last digit; fees are inside ``realized_pnl``, which goes by average cost.
+    """
+
+    account: str
+    cash: Decimal
+    equity: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    fees: Decimal
+    positions: tuple[PositionView, ...]
+    locked_cash: Decimal
+    realized_pnl_fifo: Decimal
+    starting_cash: Decimal
+    short_selling: bool
+    leverage: Decimal
+    self_trade_prevention: str
+
+
+class AccountState(Struct, frozen=True, kw_only=True):
+    """An account as a snapshot keeps it."""
+
+    name: str
+    terms: Terms
+    cash: Decimal
+    realized: Decimal
+    realized_fifo: Decimal
+    fees: Decimal
+    locked_cash: Decimal
+    traded: bool
+    positions: tuple[PositionState, ...] = field(default_factory=tuple)
+
+
+class Account:
+    """The cash and the positions of one customer, and what its open orders lock of them."""
+
+    __slots__ = (
+        "cash",
+        "fees",
+        "locked_cash",
+        "name",
+        "positions",
+        "realized",
+        "realized_fifo",
+        "terms",
+        "traded",
+    )
+
+    def __init__(self, name: str, terms: Terms) -> None:
+        self.name, self.terms = name, terms
+        self.cash = terms.starting_cash
+        self.realized = self.realized_fifo = self.fees = self.locked_cash = ZERO
+        self.traded = False
+        self.positions: dict[Symbol, Position] = {}
+
+    def position(self, symbol: Symbol) -> Position:
+        """Return its position in a symbol, a flat one at first."""
+        found = self.positions.get(symbol)
+        if found is None:
+            found = self.positions[symbol] = Position(symbol)
+        return found
+
+    @property
+    def free_cash(self) -> Decimal:
+        """The cash that no open order locks."""
+        return _subtract(self.cash, self.locked_cash)
+
+    def free_quantity(self, symbol: Symbol) -> Decimal:
+        """Return what may still be sold out of the holdings."""
+        found = self.positions.get(symbol)
+        return _subtract(found.quantity, found.selling) if found else ZERO
+
+    def reserve(self, symbol: Symbol, side: Side, quantity: Decimal, cash: Decimal) -> None:
+        """Lock what an open order may still trade; negative numbers unlock it."""
+        position = self.position(symbol)
+        if side is Side.BUY:
+            position.buying = _add(position.buying, quantity)
+            self.locked_cash = _add(self.locked_cash, cash)
+        else:
+            position.selling = _add(position.selling, quantity)
+
+    def apply(self, fill: OrderFilled) -> None:
+        """Take in its own part of a trade."""
+        signed = fill.quantity if fill.side is Side.BUY else fill.quantity.copy_negate()
+        realized = self.position(fill.symbol).apply(signed, fill.price)
+        paid = _add(_multiply(signed, fill.price), fill.fee)
+        self.cash = _subtract(self.cash, paid)
+        self.fees = _add(self.fees, fill.fee)
+        self.realized = _subtract(_add(self.realized, realized.average), fill.fee)
+        self.realized_fifo = _subtract(_add(self.realized_fifo, realized.fifo), fill.fee)
+
+    def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
+        """Return cash + sum(quantity * mark); raise KeyError when a held symbol has no mark."""
+        held = (p for p in self.positions.values() if p.quantity)
+        return _add(self.cash, total([_multiply(p.quantity, marks[p.symbol]) for p in held]))
+
+    def exposure(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
+        """Return the largest sum(abs(quantity) * mark) that its open orders may lead to."""
+        busy = (p for p in self.positions.values() if _busy(p))
+        return total([_multiply(_exposure(p), marks[p.symbol]) for p in busy])
+
+    def view(self, marks: Mapping[Symbol, Decimal]) -> AccountView:
+        """Return what its owner may see, valued at ``marks``."""
+        held = [p for _, p in sorted(self.positions.items()) if p.quantity]
+        positions = tuple(_position_view(p, marks[p.symbol]) for p in held)
+        return AccountView(
+            account=self.name,
+            cash=plain(self.cash),
+            equity=plain(self.equity(marks)),
+            realized_pnl=plain(self.realized),
+            unrealized_pnl=plain(total([p.unrealized(marks[p.symbol]) for p in held])),
+            fees=plain(self.fees),
+            positions=positions,
+            locked_cash=plain(self.locked_cash),
+            realized_pnl_fifo=plain(self.realized_fifo),
+            starting_cash=plain(self.terms.starting_cash),
+            short_selling=self.terms.short_selling,
+            leverage=plain(self.terms.leverage),
+            self_trade_prevention=self.terms.self_trade_prevention,
+        )
+
+    def state(self) -> AccountState:
+        """Return everything that `restored` needs."""
+        return AccountState(
+            name=self.name,
+            terms=self.terms,
+            cash=self.cash,
+            realized=self.realized,
+            realized_fifo=self.realized_fifo,
+            fees=self.fees,
+            locked_cash=self.locked_cash,
+            traded=self.traded,
+            positions=tuple(p.state() for p in self.positions.values()),
+        )
+
+    @classmethod
+    def restored(cls, state: AccountState) -> "Account":
+        """Return the account whose `state` was kept."""
+        account = cls(state.name, state.terms)
+        account.cash, account.locked_cash = state.cash, state.locked_cash
+        account.realized, account.realized_fifo = state.realized, state.realized_fifo
+        account.fees, account.traded = state.fees, state.traded
+        account.positions = {p.symbol: Position.restored(p) for p in state.positions}
+        return account
+
+
+class Totals(Struct, frozen=True):
+    """What all accounts hold together: never more or less than what they were opened with."""
+
+    cash: Decimal
+    quantities: dict[Symbol, Decimal]
+
+
+class Ledger:
+    """Every account by name, the house's and the fee account's among them."""
+
+    def __init__(self) -> None:
+        nothing = Terms(starting_cash=ZERO)
+        self.accounts = {name: Account(name, nothing) for name in sorted(UNLIMITED)}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.accounts
+
+    def __getitem__(self, name: str) -> Account:
+        return self.accounts[name]
+
+    def find(self, name: str) -> Account | None:
+        """Return the account, or None when it was never opened."""
+        return self.accounts.get(name)
+
+    def add(self, account: Account) -> None:
+        """Open an account."""
+        self.accounts[account.name] = account
+
+    def configure(self, name: str, terms: Terms) -> None:
+        """Give an account new terms; its cash changes only before its first order."""
+        account = self.accounts.get(name)
+        if account is None or not account.traded:
+            self.accounts[name] = Account(name, terms)
+        else:
+            cash = account.terms.starting_cash
+            account.terms = structs.replace(terms, starting_cash=cash)
+
+    def settle(self, fill: OrderFilled) -> None:
+        """Book one side of a trade, and its fee to the fee account."""
+        self.accounts[fill.account].apply(fill)
+        if fill.fee:
+            house = self.accounts[FEES]
+            house.cash = _add(house.cash, fill.fee)
+            house.realized = _add(house.realized, fill.fee)
+            house.realized_fifo = _add(house.realized_fifo, fill.fee)
+
+    def customers(self) -> list[Account]:
+        """Return all accounts but the house's and the fee account, by name."""
+        return [self.accounts[name] for name in sorted(self.accounts.keys() - UNLIMITED)]
+
+    def totals(self) -> Totals:
+        """Return the sums that no trade may change."""
+        quantities: dict[Symbol, Decimal] = {}
+        for account in self.accounts.values():
+            for symbol, position in account.positions.items():
+                held = quantities.get(symbol, ZERO)
+                quantities[symbol] = _add(held, position.quantity)
+        return Totals(total([a.cash for a in self.accounts.values()]), quantities)
+
+    def state(self) -> tuple[AccountState, ...]:
+        """Return everything that `restored` needs."""
+        return tuple(account.state() for account in self.accounts.values())
+
+    @classmethod
+    def restored(cls, states: Iterable[AccountState]) -> "Ledger":
+        """Return the ledger whose `state` was kept."""
+        ledger = cls()
+        ledger.accounts = {state.name: Account.restored(state) for state in states}
+        return ledger
+
+
+def _busy(position: Position) -> bool:
+    return bool(position.quantity or position.buying or position.selling)
+
+
+def _exposure(position: Position) -> Decimal:
+    bought = _add(position.quantity, position.buying)
+    sold = _subtract(position.quantity, position.selling)
+    return max(bought.copy_abs(), sold.copy_abs())
+
+
+def _position_view(position: Position, mark: Decimal) -> PositionView:
+    return PositionView(
+        symbol=position.symbol,
+        quantity=plain(position.quantity),
+        average_price=plain(position.average_price),
+        mark=plain(mark),
+        unrealized_pnl=plain(position.unrealized(mark)),
+        locked=plain(position.selling),
+    )

@@ -1,0 +1,172 @@
+"""A position: signed quantity, its exact cost, and what closing parts of it realizes."""
+
+from collections import deque
+from collections.abc import Sequence
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from typing import Final
+
+from msgspec import Struct
+
+from market.values import Symbol
+
+MONEY: Final = Context(prec=50, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+"""The arithmetic of money: what is not exact in 50 digits raises ``decimal.Inexact``."""
+
+DECIMALS: Final = 12
+"""Decimals of a division: an average price, and the cost of a part of a position."""
+
+LOTS: Final = 1_000
+"""FIFO lots kept for one position; beyond it the two newest become one, at their summed cost."""
+
+ZERO: Final = Decimal(0)
+
+_WIDE: Final = Context(prec=120)
+_add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
+_minus = MONEY.minus  # a bare ``-x`` would round to the digits of the thread's own context
+
+
+class Realized(Struct, frozen=True):
+    """What a fill realized, before fees, by average cost and by first in, first out."""
+
+    average: Decimal
+    fifo: Decimal
+
+
+NOTHING: Final = Realized(ZERO, ZERO)
+
+
+class PositionState(Struct, frozen=True, kw_only=True):
+    """A position as a snapshot keeps it; ``lots`` are (quantity, cost), oldest first."""
+
+    symbol: Symbol
+    quantity: Decimal
+    cost: Decimal
+    lots: tuple[tuple[Decimal, Decimal], ...]
+    buying: Decimal
+    selling: Decimal
+
+
+class Position:
+    """What an account holds of one symbol; short when ``quantity`` is negative.
+
+    ``cost`` is exact and has the sign of ``quantity``. Closing a part of the position takes the
+    same part of ``cost`` out of it, rounded half to even at 12 decimals (or at those of ``cost``
+    where it has more); what the rounding leaves stays in the cost of what is still held, so that
+    cash + cost - realized never changes by a digit.
+    ``buying`` and ``selling`` are the quantities that open orders may still trade.
+    """
+
+    __slots__ = ("buying", "cost", "lots", "quantity", "selling", "symbol")
+
+    def __init__(self, symbol: Symbol) -> None:
+        self.symbol = symbol
+        self.quantity = self.cost = self.buying = self.selling = ZERO
+        self.lots: deque[tuple[Decimal, Decimal]] = deque()
+
+    def apply(self, signed: Decimal, price: Decimal) -> Realized:
+        """Take in a fill of the ``signed`` quantity and return what it realized."""
+        held = self.quantity
+        notional = _multiply(signed, price)
+        if not held or (held > 0) is (signed > 0):
+            self._open(signed, notional)
+            return NOTHING
+        left = _add(held, signed)
+        if not left or (left > 0) is (held > 0):
+            return self._close(signed, notional, left)
+        back = _minus(held)
+        closing = _multiply(back, price)
+        realized = self._close(back, closing, ZERO)
+        self._open(left, _subtract(notional, closing))
+        return realized
+
+    def _open(self, signed: Decimal, notional: Decimal) -> None:
+        self.quantity = _add(self.quantity, signed)
+        self.cost = _add(self.cost, notional)
+        self.lots.append((signed, notional))
+        if len(self.lots) > LOTS:
+            (one, cost), (other, more) = self.lots.pop(), self.lots.pop()
+            self.lots.append((_add(one, other), _add(cost, more)))
+
+    def _close(self, signed: Decimal, notional: Decimal, left: Decimal) -> Realized:
+        closed = _minus(signed)
+        released = share(self.cost, closed, self.quantity)
+        oldest = self._oldest(closed)
+        self.quantity = left
+        self.cost = _subtract(self.cost, released)
+        received = _minus(notional)
+        return Realized(_subtract(received, released), _subtract(received, oldest))
+
+    def _oldest(self, wanted: Decimal) -> Decimal:
+        """Take the ``wanted`` quantity out of the oldest lots and return its cost."""
+        total = ZERO
+        while wanted:
+            quantity, cost = self.lots[0]
+            if quantity.copy_abs() <= wanted.copy_abs():
+                self.lots.popleft()
+                part, wanted = cost, _subtract(wanted, quantity)
+            else:
+                part = share(cost, wanted, quantity)
+                self.lots[0] = (_subtract(quantity, wanted), _subtract(cost, part))
+                wanted = ZERO
+            total = _add(total, part)
+        return total
+
+    def unrealized(self, mark: Decimal) -> Decimal:
+        """Return what closing at ``mark`` would realize, before fees, by average cost."""
+        return _subtract(_multiply(self.quantity, mark), self.cost)
+
+    @property
+    def average_price(self) -> Decimal:
+        """The cost of one unit, rounded to 12 decimals; zero when nothing is held."""
+        return ratio(self.cost, self.quantity) if self.quantity else ZERO
+
+    def state(self) -> PositionState:
+        """Return everything that `restored` needs."""
+        return PositionState(
+            symbol=self.symbol,
+            quantity=self.quantity,
+            cost=self.cost,
+            lots=tuple(self.lots),
+            buying=self.buying,
+            selling=self.selling,
+        )
+
+    @classmethod
+    def restored(cls, state: PositionState) -> "Position":
+        """Return the position whose `state` was kept."""
+        position = cls(state.symbol)
+        position.quantity, position.cost = state.quantity, state.cost
+        position.buying, position.selling = state.buying, state.selling
+        position.lots = deque(state.lots)
+        return position
+
+
+def share(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """Return ``cost * part / whole``: all of it for the whole, else rounded as `Position` says."""
+    if part == whole:
+        return cost
+    exponent = min(-DECIMALS, int(cost.as_tuple().exponent))
+    exact = _WIDE.divide(_WIDE.multiply(cost, part), whole)
+    return exact.quantize(Decimal((0, (1,), exponent)), context=_WIDE)
+
+
+def ratio(value: Decimal, by: Decimal) -> Decimal:
+    """Return ``value / by``, rounded half to even at 12 decimals; raise when ``by`` is zero."""
+    return _WIDE.divide(value, by).quantize(Decimal((0, (1,), -DECIMALS)), context=_WIDE)
+
+
+def plain(value: Decimal) -> Decimal:
+    """Return the same number as people write it: no exponent, no zeros at the end."""
+    if not value:
+        return ZERO
+    short = value.normalize(MONEY)
+    whole = int(short.as_tuple().exponent) > 0
+    return short.quantize(Decimal(1), context=MONEY) if whole else short
+
+
+def total(values: Sequence[Decimal]) -> Decimal:
+    """Return the exact sum."""
+    found = ZERO
+    for value in values:
+        found = _add(found, value)
+    return found
