@@ -1,0 +1,23 @@
+"""The customers: strategies that decide, and the runner that carries their orders."""
+
+from bots.blotter import Blotter, Position
+from bots.hamster import Hamster
+from bots.investor import Investor
+from bots.market_maker import MarketMaker
+from bots.noise import Noise
+from bots.strategy import Strategy, StrategyError, buy, cancel, commands, sell
+
+__all__ = [
+    "Blotter",
+    "Hamster",
+    "Investor",
+    "MarketMaker",
+    "Noise",
+    "Position",
+    "Strategy",
+    "StrategyError",
+    "buy",
+    "cancel",
+    "commands",
+    "sell",
+]

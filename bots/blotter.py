@@ -1,0 +1,128 @@
+"""What a bot has earned, from its own fills, to the last digit, by the average-cost method."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from typing import Final
+
+from market.orders import OrderFilled
+from market.values import Symbol
+
+ZERO: Final = Decimal(0)
+COST_UNIT: Final = Decimal("1e-12")  # what a cost is rounded to when only a part of it is released
+_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A signed quantity and its signed exact cost, quote currency; never rounded in between."""
+
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    @property
+    def average_price(self) -> Decimal:
+        """The cost of one unit, derived from the cost and rounded; 0 when there is none."""
+        with _exactly():
+            return self.cost / self.quantity if self.quantity else ZERO
+
+    def unrealized_pnl(self, mark: Decimal) -> Decimal:
+        """Return what closing at ``mark`` would earn, before fees."""
+        with _exactly():
+            return self.quantity * mark - self.cost
+
+    def traded(self, quantity: Decimal, price: Decimal) -> tuple["Position", Decimal]:
+        """Return the position with a signed ``quantity`` traded, and the P&L that this realizes.
+
+        Adding averages; reducing realizes against the average cost; crossing zero closes the
+        whole position and opens the rest at ``price``. Cost in equals cost out, exactly.
+        """
+        with _exactly():
+            if self.quantity * quantity >= 0:
+                return Position(self.quantity + quantity, self.cost + quantity * price), ZERO
+            if abs(quantity) >= abs(self.quantity):
+                rest = self.quantity + quantity
+                return Position(rest, rest * price), self.quantity * price - self.cost
+            share = (self.cost * -quantity / self.quantity).quantize(COST_UNIT)
+            left = Position(self.quantity + quantity, self.cost - share)
+            return left, -quantity * price - share
+
+
+class Blotter:
+    """The books of one bot: cash, positions, P&L, equity and drawdown.
+
+    At all times ``equity = cash + sum(quantity * mark) = starting cash + realized + unrealized``;
+    fees are inside the realized P&L. A position that was never marked stands at its cost.
+    """
+
+    def __init__(self, starting_cash: Decimal) -> None:
+        self.cash = starting_cash
+        self.realized_pnl = ZERO
+        self.fees = ZERO
+        self.positions: dict[Symbol, Position] = {}
+        self.marks: dict[Symbol, Decimal] = {}
+        self._peak = starting_cash
+
+    @property
+    def unrealized_pnl(self) -> Decimal:
+        """What closing every position at its mark would earn."""
+        with _exactly():
+            return sum((self._unrealized(of) for of in self.positions), ZERO)
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash and the positions at their marks."""
+        with _exactly():
+            costs = sum((position.cost for position in self.positions.values()), ZERO)
+            return self.cash + costs + self.unrealized_pnl
+
+    @property
+    def drawdown(self) -> Decimal:
+        """How far the equity is below its peak, as a share of the peak; the start is a peak."""
+        with _exactly():
+            return (self._peak - self.equity) / self._peak if self._peak > 0 else ZERO
+
+    def mark(self, of: Symbol, price: Decimal) -> None:
+        """Value the position in a symbol at ``price`` from now on."""
+        self.marks[of] = price
+        self._remember_peak()
+
+    def apply(self, fill: OrderFilled) -> Decimal:
+        """Take a fill in; return the P&L that it realizes, its fee included."""
+        quantity = fill.side.sign * fill.quantity
+        before = self.positions.pop(fill.symbol, Position())
+        after, pnl = before.traded(quantity, fill.price)
+        if after.quantity:
+            self.positions[fill.symbol] = after
+        with _exactly():
+            realized = pnl - fill.fee
+            self.cash -= quantity * fill.price + fill.fee
+            self.realized_pnl += realized
+            self.fees += fill.fee
+        self._remember_peak()
+        return realized
+
+    def adopt(
+        self, *, cash: Decimal, realized_pnl: Decimal, positions: Iterable[tuple[Symbol, Position]]
+    ) -> None:
+        """Go on from the books of the exchange; the peak is not known before, so it starts here."""
+        self.cash, self.realized_pnl = cash, realized_pnl
+        self.positions = dict(positions)
+        with _exactly():
+            costs = sum((position.cost for position in self.positions.values()), ZERO)
+            self._peak = max(self.equity, cash + costs - realized_pnl)
+
+    def _unrealized(self, of: Symbol) -> Decimal:
+        mark = self.marks.get(of)
+        return ZERO if mark is None else self.positions[of].unrealized_pnl(mark)
+
+    def _remember_peak(self) -> None:
+        self._peak = max(self._peak, self.equity)
+
+
+@contextmanager
+def _exactly() -> Iterator[None]:
+    """Enough digits for every sum and product of prices and quantities below 10^12."""
+    with localcontext(_EXACT):
+        yield
