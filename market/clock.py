@@ -1,4 +1,4 @@
-"""Time as an argument: the wall clock for processes, a clock set by hand for tests and simulation."""
+"""Time as an argument: the wall clock for processes, a clock set by hand for everything else."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Frozen facts of the market: what happened, in the past tense; they are what the stream carries."""
+"""Frozen facts of the market: what happened, in the past tense; the stream carries them."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -85,8 +85,8 @@ class Snapshot(Fact, frozen=True, kw_only=True):
     sources: dict[Symbol, State] = {}
 
 
-class Gap(Fact, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """Events after ``since``, up to ``until``, that this reader will not get; a snapshot follows."""
+class Gap(Fact, frozen=True, rename={"since": "from", "until": "to"}, kw_only=True):
+    """The events after ``since``, up to ``until``, that this reader will never get."""
 
     kind: ClassVar[str] = "gap"
 
@@ -94,6 +94,15 @@ class Gap(Fact, frozen=True, kw_only=True, rename={"since": "from", "until": "to
     until: str
     missed: int
     reason: str
+
+
+class Lagging(Fact, frozen=True, kw_only=True):
+    """This reader is ``behind`` events behind; at ``limit`` it will lose some."""
+
+    kind: ClassVar[str] = "lagging"
+
+    behind: int
+    limit: int
 
 
 class Shutdown(Fact, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -28,6 +29,25 @@ class TimeInForce(StrEnum):
     GTD = "GTD"
 
 
+class SelfTradePrevention(StrEnum):
+    """What happens when an order meets another of its own account; the taker's mode rules."""
+
+    NONE = "none"
+    EXPIRE_TAKER = "expire_taker"
+    EXPIRE_MAKER = "expire_maker"
+    EXPIRE_BOTH = "expire_both"
+    DECREMENT = "decrement"
+
+
+class TradingState(StrEnum):
+    """What an instrument allows: all; only to cancel; or to collect orders for an auction."""
+
+    TRADING = "trading"
+    HALTED = "halted"
+    CANCEL_ONLY = "cancel_only"
+    AUCTION = "auction"
+
+
 class Status(StrEnum):
     """Where an order is in its life."""
 
@@ -46,7 +66,7 @@ class Liquidity(StrEnum):
     TAKER = "taker"
 
 
-class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command"):
     """Whatever the exchange may be told to do."""
 
 
@@ -65,6 +85,7 @@ class PlaceOrder(Command, frozen=True, kw_only=True, tag="place"):
     post_only: bool = False
     display_quantity: Decimal | None = None
     client_order_id: str | None = None
+    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.NONE
 
 
 class CancelOrder(Command, frozen=True, kw_only=True, tag="cancel"):
@@ -81,6 +102,31 @@ class AmendOrder(Command, frozen=True, kw_only=True, tag="amend"):
     order_id: int
     quantity: Decimal | None = None
     price: Decimal | None = None
+
+
+class HaltTrading(Command, frozen=True, kw_only=True, tag="halt"):
+    """Close an instrument to trading until it is resumed: halted, cancel_only, or auction."""
+
+    symbol: Symbol
+    state: TradingState = TradingState.HALTED
+
+
+class ResumeTrading(Command, frozen=True, kw_only=True, tag="resume"):
+    """Open an instrument to trading again; what an auction collected is uncrossed first."""
+
+    symbol: Symbol
+
+
+class TradingStateChanged(Fact, frozen=True, kw_only=True):
+    """The instrument now allows what ``state`` says; ``until`` is when that ends by itself."""
+
+    kind: ClassVar[str] = "trading_state"
+
+    symbol: Symbol
+    state: TradingState
+    reason: str
+    time: datetime
+    until: datetime | None = None
 
 
 class OrderFact(Fact, frozen=True, kw_only=True):
@@ -134,6 +180,19 @@ class OrderExpired(OrderFact, frozen=True, kw_only=True):
     """``quantity`` went away unfilled, for ``reason``."""
 
     quantity: Decimal
+    reason: str
+
+
+class OrderDecremented(OrderFact, frozen=True, kw_only=True):
+    """``quantity`` went away unfilled so that the account did not trade with itself; the rest stands."""
+
+    quantity: Decimal
+
+
+class AmendRejected(OrderFact, frozen=True, kw_only=True):
+    """The amendment was refused and the order stands as it was; ``code`` is the problem's name."""
+
+    code: str
     reason: str
 
 

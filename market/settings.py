@@ -112,6 +112,6 @@ def instrument(env: Environment, of: Symbol) -> Instrument:
 
 
 def source_url(env: Environment, of: Symbol) -> str:
-    """Return where the ticks of a symbol are streamed: ``<SYMBOL>_SOURCE_URL``, or our own source."""
+    """Return where a symbol is streamed: ``<SYMBOL>_SOURCE_URL``, or our own source's port."""
     given = env.optional(f"{of}_SOURCE_URL", str)
     return given or f"http://{env.read('HOST', str)}:{env.read(f'{of}_PORT', port)}/stream"

@@ -8,9 +8,19 @@ from typing import Final, Self
 import msgspec
 
 from market.errors import GarbledEventError
-from market.events import BookUpdate, Fact, Gap, Shutdown, Snapshot, SourceState, Tick, Trade
+from market.events import (
+    BookUpdate,
+    Fact,
+    Gap,
+    Lagging,
+    Shutdown,
+    Snapshot,
+    SourceState,
+    Tick,
+    Trade,
+)
 
-FACTS: Final = (Tick, Trade, BookUpdate, SourceState, Snapshot, Gap, Shutdown)
+FACTS: Final = (Tick, Trade, BookUpdate, SourceState, Snapshot, Gap, Lagging, Shutdown)
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _WHOLE_SECOND: Final = re.compile(rb'("(?:time|since)":"[^"]{19})Z"')
@@ -63,7 +73,9 @@ class Decoder:
             raise GarbledEventError(kind, str(error)) from error
 
 
-def frame(kind: str, data: bytes, *, id: EventId | None = None, retry_ms: int | None = None) -> bytes:
+def frame(
+    kind: str, data: bytes, *, id: EventId | None = None, retry_ms: int | None = None
+) -> bytes:
     """Return one whole frame; ``data`` is a single line."""
     head = b"" if id is None else b"id: %b\n" % str(id).encode()
     retry = b"" if retry_ms is None else b"retry: %d\n" % retry_ms

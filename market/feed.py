@@ -1,0 +1,219 @@
+"""Read one stream for ever: reconnect, resume where it broke off, and say what happened.
+
+httpx-sse opens the connection; `market.sse` decodes it (that module says why).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from email.utils import parsedate_to_datetime
+from random import Random
+from typing import ClassVar, Final
+
+import httpx
+from httpx_sse import aconnect_sse
+
+from market.clock import Clock, SystemClock
+from market.errors import GarbledEventError, StreamError
+from market.events import Fact
+from market.sse import EventDecoder, Message, OversizedEventError
+from market.wire import Decoder, EventId
+
+_TRY_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class FeedOpened(Fact, frozen=True, kw_only=True):
+    """The stream answers, from the last id on."""
+
+    kind: ClassVar[str] = "opened"
+
+
+class FeedLost(Fact, frozen=True, kw_only=True):
+    """The stream broke off; it is tried again after ``retry_s``."""
+
+    kind: ClassVar[str] = "lost"
+
+    reason: str
+    retry_s: float
+
+
+class FeedGarbled(Fact, frozen=True, kw_only=True):
+    """A frame came whose data is not what it says; the stream goes on after it."""
+
+    kind: ClassVar[str] = "garbled"
+
+    problem: str
+
+
+class FeedEnded(Fact, frozen=True, kw_only=True):
+    """The server says that there is nothing more to come, ever."""
+
+    kind: ClassVar[str] = "ended"
+
+
+class _LostError(Exception):
+    """This connection is over; the next may work."""
+
+    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason, self.wait_s = reason, wait_s
+
+
+class Feed:
+    """The facts of one stream, over however many connections it takes.
+
+    Iterating yields the stream's facts in order, each once, and between them what happened to
+    the line: FeedOpened, FeedLost, FeedGarbled, and FeedEnded as the very last. A reconnection
+    resumes after the last id; what the server can't replay comes as its own ``Gap``.
+
+    Args:
+        url: of the stream; its query holds the filters.
+        client: makes the requests; it stays open.
+        decoder: knows the kinds of facts; events of other kinds are passed over.
+        last_id: where to resume from, "" to begin anew.
+        silence_s: without a single byte for this long the line is dead; 3 heartbeats.
+        retry_cap_s: the longest wait between two attempts.
+        on_comment: called with each comment, such as heartbeats.
+        rng: jitters the waits.
+
+    Raises:
+        StreamError: while iterating, when trying again can't help: the answer is not an event
+            stream, or a 4xx other than 408, 425 and 429.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        client: httpx.AsyncClient,
+        decoder: Decoder | None = None,
+        last_id: str = "",
+        silence_s: float = 45.0,
+        retry_cap_s: float = 5.0,
+        on_comment: Callable[[str], None] | None = None,
+        clock: Clock | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        self.url, self.last_id = url, last_id
+        self._client, self._decoder = client, decoder or Decoder()
+        self._timeout = httpx.Timeout(5.0, read=silence_s)
+        self._retry_s, self._retry_cap_s = 1.0, retry_cap_s
+        self._on_comment = on_comment
+        self._clock, self._rng = clock or SystemClock(), rng or Random()
+        self._failures = 0
+
+    async def __aiter__(self) -> AsyncIterator[Fact]:
+        """Yield facts until the server says that there are no more."""
+        async for facts in self.batches():
+            for fact in facts:
+                yield fact
+
+    async def batches(self) -> AsyncIterator[list[Fact]]:
+        """Yield the same facts, those that arrived together in one list."""
+        while True:
+            try:
+                async for facts in self._connection():
+                    yield facts
+                yield [FeedEnded()]
+                return
+            except _LostError as lost:
+                wait_s = max(self._wait_s(), lost.wait_s)
+                yield [FeedLost(reason=lost.reason, retry_s=wait_s)]
+            await asyncio.sleep(wait_s)
+
+    async def _connection(self) -> AsyncIterator[list[Fact]]:
+        """Yield what one connection brings; return when the server says 204, else raise."""
+        headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
+        try:
+            async with aconnect_sse(
+                self._client,
+                "GET",
+                self.url,
+                headers=headers,
+                timeout=self._timeout,
+                follow_redirects=True,
+                auth=_as_a_browser_asks,
+            ) as source:
+                if source.response.status_code == 204:
+                    return
+                self._check(source.response)
+                yield [FeedOpened()]
+                async for facts in self._facts(source.response):
+                    yield facts
+        except httpx.TooManyRedirects as error:
+            raise StreamError(self.url, "it redirects for ever") from error
+        except httpx.TransportError as error:
+            raise _LostError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        except OversizedEventError as error:
+            raise _LostError(str(error)) from error
+        raise _LostError("the stream ended")
+
+    async def _facts(self, response: httpx.Response) -> AsyncIterator[list[Fact]]:
+        decoder = EventDecoder(self.last_id)
+        resumed = EventId.parse(self.last_id)
+        async for chunk in response.aiter_bytes():
+            messages = decoder.feed(chunk)
+            if self._on_comment is not None:
+                for comment in decoder.comments:
+                    self._on_comment(comment)
+            if decoder.retry_ms is not None:
+                self._retry_s = decoder.retry_ms / 1000
+            if resumed is not None and messages:
+                messages = [message for message in messages if not _is_old(message, resumed)]
+                resumed = None if messages else resumed
+            facts = self._decoded(messages)
+            self.last_id = decoder.last_id
+            if facts:
+                self._failures = 0
+                yield facts
+
+    def _decoded(self, messages: Iterable[Message]) -> list[Fact]:
+        facts: list[Fact] = []
+        for message in messages:
+            try:
+                fact = self._decoder.decode(message.event, message.data)
+            except GarbledEventError as error:
+                fact = FeedGarbled(problem=str(error))
+            if fact is not None:
+                facts.append(fact)
+        return facts
+
+    def _check(self, response: httpx.Response) -> None:
+        """Raise unless the answer is an event stream."""
+        status = response.status_code
+        if status in _TRY_AGAIN:
+            wait_s = min(_retry_after_s(response, self._clock), 60.0)
+            raise _LostError(f"HTTP status {status}", wait_s)
+        if status != 200:
+            raise StreamError(self.url, f"HTTP status {status}")
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "text/event-stream":
+            raise StreamError(self.url, f"content type {kind[:80]!r} is not text/event-stream")
+
+    def _wait_s(self) -> float:
+        """Return the next wait: twice the last, within the cap, jittered by half."""
+        wait_s = min(self._retry_s * 2.0**self._failures, self._retry_cap_s)
+        self._failures = min(self._failures + 1, 16)
+        return wait_s * self._rng.uniform(0.5, 1.0)
+
+
+def _as_a_browser_asks(request: httpx.Request) -> httpx.Request:
+    request.headers["Cache-Control"] = "no-cache"  # httpx-sse says no-store, the standard this
+    return request
+
+
+def _is_old(message: Message, resumed: EventId) -> bool:
+    """Tell whether a replay begins with what was already seen."""
+    here = EventId.parse(message.id)
+    if here is None or here.epoch != resumed.epoch or here.n > resumed.n:
+        return False
+    return message.event not in {"gap", "snapshot", "shutdown"}
+
+
+def _retry_after_s(response: httpx.Response, clock: Clock) -> float:
+    text = response.headers.get("retry-after", "")
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - clock.now()).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0

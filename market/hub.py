@@ -1,0 +1,306 @@
+"""One publisher, one shared ring of encoded frames; readers are cursors on it.
+
+A fact is encoded once, whatever the number of readers. A reader that lags costs nothing: its
+cursor stays behind, and what it finds when it comes back is the events it missed or, when the
+ring has gone over them, one ``gap`` that says so. Nothing in here waits or knows a socket.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, Protocol
+
+from market.events import Fact, Gap, Lagging, Shutdown, Snapshot
+from market.wire import EventId, encode, frame
+
+RETRY_MS: Final = 1000
+BATCH_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filter:
+    """What one kind of reader wants; ``None`` for ``subjects`` is all of them."""
+
+    kinds: frozenset[str]
+    subjects: frozenset[str] | None = None
+    conflate_ms: int | None = None
+    _known: dict[tuple[str, str], bool] = field(default_factory=dict, repr=False)
+
+    def wants(self, topic: tuple[str, str]) -> bool:
+        """Tell whether an event of this kind and subject is for this reader."""
+        wanted = self._known.get(topic)
+        if wanted is None:
+            kind, subject = topic
+            wanted = kind in self.kinds and (self.subjects is None or subject in self.subjects)
+            self._known[topic] = wanted
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Frames joined for every reader that stands at the same place with the same filter."""
+
+    data: bytes
+    events: int
+    upto: int
+
+
+class Log(Protocol):
+    """Where frames go before any reader sees them, so that a history outlives its process."""
+
+    def append(self, frames: bytes, upto: int) -> None:
+        """Keep the frames of the events up to number ``upto``."""
+        ...
+
+
+class Hub:
+    """A numbered history of events, the last ``history`` of them at hand.
+
+    Args:
+        epoch: 8 hex digits, the life of this history.
+        history: how many events a reader may be behind before it gets a gap.
+        kinds: what can be asked for; the default reader gets ``default_kinds``.
+        snapshot: gives where everything stands now, for the subjects of a filter; without it a
+            fresh reader starts at the next event, and one with a gap at the oldest event.
+    """
+
+    def __init__(
+        self,
+        *,
+        epoch: str,
+        history: int,
+        kinds: Collection[str],
+        default_kinds: Collection[str] | None = None,
+        snapshot: Callable[[Filter, str], Snapshot] | None = None,
+        conflated_kind: str = "tick",
+        log: Log | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        self.epoch, self.history = epoch, history
+        self.kinds = frozenset(kinds)
+        self.default_kinds = frozenset(kinds if default_kinds is None else default_kinds)
+        self.head, self.closed = 0, False
+        self.published, self.gaps, self.replays = 0, 0, 0
+        self._snapshot, self._conflated, self._log = snapshot, conflated_kind, log
+        self._rng = rng or Random()
+        self._frames: list[bytes] = [b""] * history
+        self._topics: list[tuple[str, str]] = [("", "")] * history
+        self._oldest, self._logged = 1, 0
+        self._unlogged: list[bytes] = []
+        self._farewell = Shutdown()
+        self._filters: dict[tuple[object, ...], Filter] = {}
+        self._batches: dict[tuple[Filter, int], Batch] = {}
+        self._batches_at = 0
+        self._interned: dict[tuple[str, str], tuple[str, str]] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    # -- the publisher's side ------------------------------------------------------------------
+
+    def publish(self, fact: Fact) -> EventId:
+        """Give ``fact`` the next number, keep its frame, and wake the readers."""
+        event_id = EventId(self.epoch, self.head + 1)
+        self._keep((fact.kind, fact.subject), frame(fact.kind, encode(fact), id=event_id))
+        self._unlogged.append(self._frames[self.head % self.history])
+        self.published += 1
+        for wake in self._listeners:
+            wake()
+        return event_id
+
+    def restore(self, n: int, topic: tuple[str, str], kept: bytes) -> None:
+        """Put back the frame of event ``n`` from a log, the oldest first, without waking anyone."""
+        if not self.head:
+            self.head, self._oldest = n - 1, n
+        if n != self.head + 1:
+            raise ValueError(f"event {n} cannot follow event {self.head}")
+        self._keep(topic, kept)
+        self._logged = n
+
+    def close(self, reason: str = "stopping") -> None:
+        """End every stream: each reader gets what is pending, a farewell, and then the end."""
+        self.closed, self._farewell = True, Shutdown(reason=reason)
+        for wake in self._listeners:
+            wake()
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call ``wake`` after every event and at the close; return what ends that."""
+        self._listeners.append(wake)
+        return lambda: self._listeners.remove(wake)
+
+    def commit(self) -> None:
+        """Hand to the log what it has not seen; no reader is ever ahead of the log."""
+        if self._unlogged:
+            if self._log is not None:
+                self._log.append(b"".join(self._unlogged), self.head)
+            self._unlogged.clear()
+            self._logged = self.head
+
+    def _keep(self, topic: tuple[str, str], kept: bytes) -> None:
+        self.head += 1
+        slot = self.head % self.history
+        self._frames[slot] = kept
+        self._topics[slot] = self._interned.setdefault(topic, topic)
+        self._oldest = max(self._oldest, self.head - self.history + 1)
+
+    # -- the readers' side ---------------------------------------------------------------------
+
+    @property
+    def oldest(self) -> int:
+        """The number of the oldest event at hand; ``head + 1`` when there is none."""
+        return self._oldest
+
+    @property
+    def id(self) -> str:
+        """The id of the newest event."""
+        return f"{self.epoch}-{self.head}"
+
+    def filter(
+        self,
+        kinds: Collection[str] | None = None,
+        subjects: Collection[str] | None = None,
+        conflate_ms: int | None = None,
+    ) -> Filter:
+        """Return the filter for these wishes; equal wishes share one."""
+        chosen = self.default_kinds if kinds is None else frozenset(kinds)
+        about = None if subjects is None else frozenset(subjects)
+        key = (chosen, about, conflate_ms)
+        if key not in self._filters:
+            if len(self._filters) >= self.history:
+                self._filters.clear()  # readers keep theirs; later equal ones just share no bytes
+            self._filters[key] = Filter(chosen, about, conflate_ms)
+        return self._filters[key]
+
+    def reader(self, wishes: Filter, last_id: str | None = None) -> "Reader":
+        """Return a reader that begins with a snapshot, or strictly after ``last_id``."""
+        self.commit()
+        if not last_id:
+            greeting, cursor = self._stand(wishes, retry_ms=RETRY_MS), self.head
+            return Reader(self, wishes, cursor, greeting or self._hello())
+        known = EventId.parse(last_id)
+        if known is None or known.epoch != self.epoch or known.n > self.head:
+            since = last_id if last_id.isascii() and last_id.isprintable() else "?"
+            greeting, cursor = self.gap(since[:64], 0, wishes, "epoch")
+            return Reader(self, wishes, cursor, self._hello() + greeting)
+        self.replays += 1
+        if known.n + 1 < self._oldest:
+            greeting, cursor = self.gap(str(known), known.n, wishes, "evicted")
+            return Reader(self, wishes, cursor, self._hello() + greeting)
+        return Reader(self, wishes, known.n, self._hello())
+
+    def batch(self, wishes: Filter, after: int) -> Batch:
+        """Return what follows event ``after``, as far as one write goes.
+
+        The very same bytes go to every reader with this filter at this place.
+        """
+        self.commit()
+        if self._batches_at != self.head:
+            self._batches.clear()
+            self._batches_at = self.head
+        found = self._batches.get((wishes, after))
+        if found is None:
+            join = self._join if wishes.conflate_ms is None else self._conflate
+            found = self._batches[wishes, after] = join(wishes, after)
+        return found
+
+    def gap(self, since: str, after: int, wishes: Filter, reason: str) -> tuple[bytes, int]:
+        """Return the frames that tell of a gap, and the place to read on from."""
+        self.gaps += 1
+        upto = self.head if self._snapshot else self._oldest - 1
+        told = Gap(
+            since=since,
+            until=str(EventId(self.epoch, upto)),
+            missed=max(0, upto - after),
+            reason=reason,
+        )
+        return frame(told.kind, encode(told)) + self._stand(wishes), upto
+
+    def farewell(self) -> bytes:
+        """Return the last frame of one stream; each gets its own moment to come back."""
+        jittered = self._rng.randint(RETRY_MS // 2, 2 * RETRY_MS)
+        return frame(self._farewell.kind, encode(self._farewell), retry_ms=jittered)
+
+    def _hello(self) -> bytes:
+        return b"retry: %d\n: stream %b\n\n" % (RETRY_MS, self.id.encode())
+
+    def _stand(self, wishes: Filter, retry_ms: int | None = None) -> bytes:
+        """Return the snapshot as of the newest event; nothing when the hub has none to give."""
+        if self._snapshot is None:
+            return b""
+        fact = self._snapshot(wishes, self.id)
+        here = EventId(self.epoch, self.head)
+        return frame(fact.kind, encode(fact), id=here, retry_ms=retry_ms)
+
+    def _join(self, wishes: Filter, after: int) -> Batch:
+        frames, topics, wants = self._frames, self._topics, wishes.wants
+        history, size, n = self.history, 0, after
+        joined: list[bytes] = []
+        while n < self.head and size < BATCH_BYTES:
+            n += 1
+            slot = n % history
+            if wants(topics[slot]):
+                joined.append(frames[slot])
+                size += len(frames[slot])
+        return Batch(b"".join(joined), len(joined), n)
+
+    def _conflate(self, wishes: Filter, after: int) -> Batch:
+        """Join with the newest tick of each symbol alone; in the order of their numbers."""
+        chosen: dict[object, int] = {}
+        for n in range(after + 1, self.head + 1):
+            topic = self._topics[n % self.history]
+            if wishes.wants(topic):
+                key: object = topic if topic[0] == self._conflated else n
+                chosen.pop(key, None)
+                chosen[key] = n
+        frames = [self._frames[n % self.history] for n in chosen.values()]
+        return Batch(b"".join(frames), len(frames), self.head)
+
+
+class Reader:
+    """One reader's place in a hub's history.
+
+    ``take`` gives everything that is due, as whole frames; when it gives nothing, there is
+    nothing yet, or, once ``ended``, nothing ever again.
+    """
+
+    __slots__ = ("_greeting", "_hub", "_warned", "cursor", "ended", "events", "wishes")
+
+    def __init__(self, hub: Hub, wishes: Filter, cursor: int, greeting: bytes) -> None:
+        self._hub, self.wishes, self.cursor = hub, wishes, cursor
+        self._greeting, self._warned = greeting, False
+        self.ended, self.events = False, 0
+
+    @property
+    def lag(self) -> int:
+        """How many events of the hub this reader has not taken, its own or not."""
+        return self._hub.head - self.cursor
+
+    def take(self) -> bytes:
+        """Return the frames that are due now."""
+        if self._greeting:
+            greeting, self._greeting = self._greeting, b""
+            return greeting
+        if self.ended:
+            return b""
+        hub = self._hub
+        if self.cursor + 1 < hub.oldest:
+            since = str(EventId(hub.epoch, self.cursor))
+            told, self.cursor = hub.gap(since, self.cursor, self.wishes, "slow")
+            self._warned = False
+            return told
+        warning = self._warning()
+        batch = hub.batch(self.wishes, self.cursor)
+        self.cursor = batch.upto
+        self.events += batch.events
+        if hub.closed and self.cursor == hub.head:
+            self.ended = True
+            return warning + batch.data + hub.farewell()
+        return warning + batch.data if warning else batch.data
+
+    def _warning(self) -> bytes:
+        """Return word of a lag that is near the history's end; once, until it has recovered."""
+        lag, most = self.lag, self._hub.history
+        if 8 * lag < 3 * most:
+            self._warned = False
+        elif 4 * lag >= 3 * most and not self._warned:
+            self._warned = True
+            return frame(Lagging.kind, encode(Lagging(behind=lag, limit=most)))
+        return b""

@@ -1,0 +1,279 @@
+"""An application on a socket of our own: bounded requests, bounded buffers, a clean end."""
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from market.errors import MarketError
+from market.problems import ProblemError, problem
+from market.settings import Environment, port, real
+
+SEND_BUFFER_BYTES: Final = 64 * 1024
+UNSENT_BYTES: Final = 16 * 1024
+MAX_URL_BYTES: Final = 16 * 1024
+MAX_HEAD_BYTES: Final = 64 * 1024
+OUTLET: Final = "sandpit.outlet"
+
+
+class PortTakenError(MarketError):
+    """Somebody else listens where we should."""
+
+    def __init__(self, host: str, port: int, setting: str) -> None:
+        super().__init__(f"{host}:{port} is taken; stop what listens there, or change {setting}")
+        self.host, self.port, self.setting = host, port, setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where to listen, and for how long to wait for whom."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    port_setting: str = "the port"
+    request_timeout_s: float = 10.0
+    farewell_s: float = 1.0
+
+    @classmethod
+    def from_env(cls, env: Environment, port_setting: str) -> "ServerSettings":
+        """Read the address, the port from the variable ``port_setting``."""
+        return cls(
+            host=env.read("HOST", str),
+            port=env.read(port_setting, port),
+            port_setting=port_setting,
+            request_timeout_s=env.read("REQUEST_TIMEOUT_S", real(0.1, 3600)),
+        )
+
+
+def listening(settings: ServerSettings) -> socket.socket:
+    """Return a bound socket whose connections keep little in the kernel for a reader that sleeps.
+
+    Raises:
+        PortTakenError: another program has the port.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for name, value in (("TCP_NOTSENT_LOWAT", UNSENT_BYTES), ("TCP_USER_TIMEOUT", 20_000)):
+        if (option := getattr(socket, name, None)) is not None:
+            bound.setsockopt(socket.IPPROTO_TCP, option, value)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as error:
+        bound.close()
+        raise PortTakenError(settings.host, settings.port, settings.port_setting) from error
+    return bound
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection: its head is bounded in size and time, its body in time.
+
+    An endless answer may take the connection over as its outlet: it writes on ``transport``
+    itself, and is told through ``on_pause`` and ``on_resume`` how the client keeps up.
+    """
+
+    request_timeout_s = 10.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.on_pause: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._head_bytes: int | None = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request, though not for ever."""
+        super().connection_made(transport)
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._request_is_whole()
+        self.on_pause = self.on_resume = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the head of the request has become too long."""
+        super().data_received(data)
+        if self._head_bytes is not None and self.parser is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, "request-header-fields-too-large", "The head is too long.")
+
+    def on_message_begin(self) -> None:
+        """Begin a request, and lend its answer this connection."""
+        super().on_message_begin()
+        if self._deadline is None:
+            self._expect_request()
+        self._head_bytes = 0
+        self.scope["extensions"] = {OUTLET: self}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        """Pass the request on, when its head is of a reasonable size."""
+        self._head_bytes = None
+        if len(self.url) > MAX_URL_BYTES:
+            self._refuse(414, "uri-too-long", f"The URL is over {MAX_URL_BYTES} bytes.")
+        elif sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            self._refuse(431, "request-header-fields-too-large", "The head is too long.")
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body, of a request that was not refused."""
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Stop waiting: the request is there as a whole."""
+        self._request_is_whole()
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Hear that the client does not keep up."""
+        super().pause_writing()
+        if self.on_pause is not None:
+            self.on_pause()
+
+    def resume_writing(self) -> None:
+        """Hear that the client has caught up."""
+        super().resume_writing()
+        if self.on_resume is not None:
+            self.on_resume()
+
+    def _expect_request(self) -> None:
+        self._deadline = self.loop.call_later(self.request_timeout_s, self._too_slow)
+
+    def _request_is_whole(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or not cycle.response_started:
+            self._refuse(408, "request-timeout", "The request did not arrive in time.")
+
+    def _refuse(self, status: int, type: str, detail: str) -> None:
+        if self.transport.is_closing():
+            return
+        answer = problem(ProblemError(status, type, detail, headers={"Connection": "close"}))
+        lines = [b"%b: %b\r\n" % pair for pair in answer.raw_headers]
+        head = b"HTTP/1.1 %d \r\n%b\r\n" % (status, b"".join(lines))
+        self.transport.write(head + bytes(answer.body))
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that says goodbye first and hangs up on whoever will not listen."""
+
+    def __init__(
+        self, config: uvicorn.Config, farewell: Callable[[], None], grace_s: float
+    ) -> None:
+        super().__init__(config)
+        self._farewell, self._grace_s = farewell, grace_s
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End well on SIGINT and SIGTERM, and let the process end by itself after that."""
+        loop = asyncio.get_running_loop()
+        handled: list[signal.Signals] = []
+        try:
+            for wanted in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(wanted, self.stop)
+                handled.append(wanted)
+        except (RuntimeError, ValueError, NotImplementedError):  # not in the main thread
+            pass
+        try:
+            yield
+        finally:
+            for wanted in handled:
+                loop.remove_signal_handler(wanted)
+
+    def stop(self) -> None:
+        """Ask the server to end."""
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bid every stream farewell; end the connections that are still there after the grace."""
+        self._farewell()
+        loop = asyncio.get_running_loop()
+        hang_up = loop.call_later(self._grace_s, self._hang_up)
+        await super().shutdown(sockets)
+        hang_up.cancel()
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+def _server(app: ASGIApp, settings: ServerSettings, farewell: Callable[[], None]) -> Server:
+    protocol = type("Connection", (Connection,), {"request_timeout_s": settings.request_timeout_s})
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=10,
+    )
+    return Server(config, farewell, settings.farewell_s)
+
+
+@asynccontextmanager
+async def serving(
+    app: ASGIApp, settings: ServerSettings, farewell: Callable[[], None] = lambda: None
+) -> AsyncIterator[str]:
+    """Serve ``app`` for the length of the block; give its address, ``http://host:port``."""
+    bound = listening(settings)
+    host, number = bound.getsockname()[:2]
+    server = _server(app, settings, farewell)
+    running = asyncio.create_task(server._serve([bound]))  # noqa: SLF001  without its signals
+    try:
+        while not server.started:
+            if running.done():
+                await running
+                raise MarketError("the server did not start")
+            await asyncio.sleep(0.005)
+        yield f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
+    finally:
+        server.stop()
+        await running
+
+
+async def serve(
+    app: ASGIApp, settings: ServerSettings, farewell: Callable[[], None] = lambda: None
+) -> None:
+    """Serve ``app`` until the process is asked to end; ``farewell`` is called before it does.
+
+    Raises:
+        PortTakenError: another program has the port.
+    """
+    server = _server(app, settings, farewell)
+    spare_the_collector()
+    await server.serve([listening(settings)])
+
+
+def spare_the_collector() -> None:
+    """Keep the cyclic garbage collector off the hot path.
+
+    A full collection walks every object of every reader; at a thousand of them it is a pause of
+    more than 100 ms. What is there at the start is never garbage, and what comes later is almost
+    all freed by counting, so that a full collection may be rare.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)

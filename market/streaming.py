@@ -1,0 +1,206 @@
+"""A hub as a Starlette endpoint: what a reader asked for, what it is told first, how it ends.
+
+``StreamEndpoint`` answers with sse-starlette, which is right for streams with a handful of readers.
+`market.broadcast` answers the same requests, with the same manners, for thousands.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from market.clock import Clock, SystemClock
+from market.hub import Filter, Hub, Reader
+from market.problems import ProblemError
+from market.settings import Environment, real, whole
+from market.wire import encode
+
+HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """The limits of a stream, as `.env_template` describes them."""
+
+    heartbeat_s: float = 15.0
+    send_timeout_s: float = 10.0
+    max_streams: int = 10_000
+    max_streams_per_address: int = 10_000
+
+    @classmethod
+    def from_env(cls, env: Environment) -> "StreamSettings":
+        """Read the limits; raise SettingsError that names the wrong one."""
+        return cls(
+            heartbeat_s=env.read("HEARTBEAT_S", real(0.05, 3600)),
+            send_timeout_s=env.read("SEND_TIMEOUT_S", real(0.05, 3600)),
+            max_streams=env.read("MAX_STREAMS", whole(1, 1_000_000)),
+            max_streams_per_address=env.read("MAX_STREAMS_PER_ADDRESS", whole(1, 1_000_000)),
+        )
+
+
+class Admission:
+    """Counts the open streams and refuses one too many, politely."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self._settings = settings
+        self._by_address: Counter[str] = Counter()
+        self.open, self.refused = 0, 0
+
+    def enter(self, address: str) -> None:
+        """Count a stream in; raise the 503 problem when there is no room for it."""
+        full = self.open >= self._settings.max_streams
+        if full or self._by_address[address] >= self._settings.max_streams_per_address:
+            self.refused += 1
+            which = "MAX_STREAMS" if full else "MAX_STREAMS_PER_ADDRESS"
+            raise ProblemError(
+                503,
+                "too-many-streams",
+                f"No room for another stream ({which}).",
+                headers={"Retry-After": "5"},
+            )
+        self.open += 1
+        self._by_address[address] += 1
+
+    def leave(self, address: str) -> None:
+        """Count a stream out."""
+        self.open -= 1
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+
+class StreamEndpoint:
+    """``GET /stream`` of a hub, as an ASGI application for a Route.
+
+    Args:
+        hub: what is streamed.
+        settings: the limits.
+        subjects: gives what ``symbols=`` may name; an unknown one is answered 404. Without it the
+            parameter is refused.
+        subject_name: how the query parameter is called.
+        clock: the time in the heartbeat.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        settings: StreamSettings,
+        *,
+        subjects: Callable[[], Collection[str]] | None = None,
+        subject_name: str = "symbols",
+        clock: Clock | None = None,
+    ) -> None:
+        self.hub, self.settings = hub, settings
+        self.admission = Admission(settings)
+        self._clock = clock or SystemClock()
+        self._subjects, self._subject_name = subjects, subject_name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; the route lets GET and HEAD alone through."""
+        request = Request(scope, receive)
+        wishes, last_id = self.asked(request)
+        if scope["method"] == "HEAD":
+            head = Response(headers=HEADERS, media_type=MEDIA_TYPE)
+            del head.headers["content-length"]  # the body would have no end
+            await head(scope, receive, send)
+            return
+        reader = self.hub.reader(wishes, last_id)
+        if self.hub.closed and reader.cursor == self.hub.head:  # a stream that is over for good
+            await Response(status_code=204)(scope, receive, send)
+            return
+        address = scope["client"][0] if scope.get("client") else "?"
+        self.admission.enter(address)
+        try:
+            await self.respond(reader, scope, receive, send)
+        finally:
+            self.admission.leave(address)
+
+    async def respond(self, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream to one reader until it leaves or the hub is closed."""
+        response = EventSourceResponse(
+            _frames(self.hub, reader),
+            headers=HEADERS,
+            sep="\n",
+            ping=self.settings.heartbeat_s,
+            ping_message_factory=lambda: ServerSentEvent(comment=self.heartbeat(), sep="\n"),
+            send_timeout=self.settings.send_timeout_s,
+        )
+        await response(scope, receive, send)
+
+    def heartbeat(self) -> str:
+        """Return the text of the comment that keeps a quiet line alive."""
+        now = encode(self._clock.now()).decode().strip('"')
+        return f"heartbeat {self.hub.id} {now}"
+
+    def asked(self, request: Request) -> tuple[Filter, str | None]:
+        """Return the filter and last id that a request asks for; raise a problem when it errs."""
+        query = request.query_params
+        wishes = self.hub.filter(
+            kinds=self._kinds(query), subjects=self._about(query), conflate_ms=_conflate_ms(query)
+        )
+        last_id = request.headers.get("last-event-id") or query.get("last_event_id")
+        return wishes, last_id
+
+    def _kinds(self, query: Mapping[str, str]) -> frozenset[str] | None:
+        if "events" not in query:
+            return None
+        kinds = frozenset(filter(None, query["events"].split(",")))
+        if unknown := sorted(kinds - self.hub.kinds):
+            known = ", ".join(sorted(self.hub.kinds))
+            raise ProblemError(
+                422, "invalid-query", f"events={unknown[0][:40]}: known are {known}", field="events"
+            )
+        return kinds
+
+    def _about(self, query: Mapping[str, str]) -> frozenset[str] | None:
+        name = self._subject_name
+        if name not in query or self._subjects is None:
+            return None
+        about = frozenset(filter(None, query[name].split(",")))
+        if unknown := sorted(about - set(self._subjects())):
+            raise ProblemError(
+                404,
+                f"unknown-{name.removesuffix('s')}",
+                f"{name}={unknown[0][:40]}: not streamed here.",
+                field=name,
+            )
+        return about or None
+
+
+def _conflate_ms(query: Mapping[str, str]) -> int | None:
+    if "conflate" not in query:
+        return None
+    text = query["conflate"]
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 10 <= int(text) <= 60_000):
+        raise ProblemError(
+            422, "invalid-query", "conflate: milliseconds, 10 to 60000.", field="conflate"
+        )
+    return int(text)
+
+
+async def _frames(hub: Hub, reader: Reader) -> AsyncIterator[bytes]:
+    """Yield what is due to a reader, whole frames at a time, until it has had its farewell."""
+    news = anyio.Event()
+
+    def wake() -> None:
+        news.set()
+
+    stop = hub.listen(wake)
+    try:
+        while not reader.ended:
+            news = anyio.Event()
+            if due := reader.take():
+                yield due
+            elif not reader.ended:
+                await news.wait()
+                if reader.wishes.conflate_ms is not None and not hub.closed:
+                    await anyio.sleep(reader.wishes.conflate_ms / 1000)
+    finally:
+        stop()
