@@ -1,0 +1,27 @@
+"""What all tests share: programs that a test needs and a machine may not have."""
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[..., str]:
+    """Return a lookup: the path of the first program found under the given names.
+
+    Where none is installed the test is skipped with the reason, or fails when REQUIRE_PROGRAMS is
+    set: then the machine promised to have them all.
+    """
+
+    def find(*names: str) -> str:
+        for name in names:
+            if path := shutil.which(name):
+                return path
+        missing = f"needs {' or '.join(names)}, which is not installed"
+        if os.environ.get("REQUIRE_PROGRAMS"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+
+    return find
