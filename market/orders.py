@@ -71,7 +71,10 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
 
 
 class PlaceOrder(Command, frozen=True, kw_only=True, tag="place"):
-    """Buy or sell; prices and quantities stand on the instrument's grid."""
+    """Buy or sell; prices and quantities stand on the instrument's grid.
+
+    ``self_trade_prevention`` left out is the account's own, which whoever takes the order fills in.
+    """
 
     account: str
     symbol: Symbol
@@ -85,7 +88,7 @@ class PlaceOrder(Command, frozen=True, kw_only=True, tag="place"):
     post_only: bool = False
     display_quantity: Decimal | None = None
     client_order_id: str | None = None
-    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.NONE
+    self_trade_prevention: SelfTradePrevention | None = None
 
 
 class CancelOrder(Command, frozen=True, kw_only=True, tag="cancel"):
@@ -141,6 +144,8 @@ class OrderFact(Fact, frozen=True, kw_only=True):
 class OrderAccepted(OrderFact, frozen=True, kw_only=True):
     """The order was taken; ``client_order_id`` is the name its owner gave it."""
 
+    kind: ClassVar[str] = "order_accepted"
+
     side: Side
     type: OrderType
     quantity: Decimal
@@ -151,9 +156,13 @@ class OrderAccepted(OrderFact, frozen=True, kw_only=True):
 class OrderTriggered(OrderFact, frozen=True, kw_only=True):
     """The stop price was reached: the order now trades."""
 
+    kind: ClassVar[str] = "order_triggered"
+
 
 class OrderAmended(OrderFact, frozen=True, kw_only=True):
     """The order now asks for ``quantity`` in all, at ``price``."""
+
+    kind: ClassVar[str] = "order_amended"
 
     quantity: Decimal
     price: Decimal | None
@@ -161,6 +170,8 @@ class OrderAmended(OrderFact, frozen=True, kw_only=True):
 
 class OrderFilled(OrderFact, frozen=True, kw_only=True):
     """One's own part of a trade; ``fee`` is in the quote currency, negative for a rebate."""
+
+    kind: ClassVar[str] = "order_filled"
 
     side: Side
     price: Decimal
@@ -173,11 +184,15 @@ class OrderFilled(OrderFact, frozen=True, kw_only=True):
 class OrderCancelled(OrderFact, frozen=True, kw_only=True):
     """``quantity`` was taken back by its owner, unfilled."""
 
+    kind: ClassVar[str] = "order_cancelled"
+
     quantity: Decimal
 
 
 class OrderExpired(OrderFact, frozen=True, kw_only=True):
     """``quantity`` went away unfilled, for ``reason``."""
+
+    kind: ClassVar[str] = "order_expired"
 
     quantity: Decimal
     reason: str
@@ -186,11 +201,15 @@ class OrderExpired(OrderFact, frozen=True, kw_only=True):
 class OrderDecremented(OrderFact, frozen=True, kw_only=True):
     """``quantity`` went away unfilled so that the account did not trade with itself; the rest stands."""
 
+    kind: ClassVar[str] = "order_decremented"
+
     quantity: Decimal
 
 
 class AmendRejected(OrderFact, frozen=True, kw_only=True):
     """The amendment was refused and the order stands as it was; ``code`` is the problem's name."""
+
+    kind: ClassVar[str] = "amend_rejected"
 
     code: str
     reason: str
@@ -198,6 +217,8 @@ class AmendRejected(OrderFact, frozen=True, kw_only=True):
 
 class OrderRejected(OrderFact, frozen=True, kw_only=True):
     """The order was refused and changed nothing; ``code`` is the problem's name."""
+
+    kind: ClassVar[str] = "order_rejected"
 
     code: str
     reason: str

@@ -1,0 +1,1 @@
+"""The exchange: it merges the sources, matches orders, keeps the books and tells everyone."""
