@@ -1,0 +1,417 @@
+"""The journal: every command, numbered and chained, is on disk before it is answered (SQLite, WAL).
+
+Each record's link is a hash over the one before it, so that no record can be lost, changed or
+invented in between without being found. What one turn of the event loop appends is one transaction
+(group commit), written by a thread of its own.
+
+``synchronous`` says what survives. Either way nothing that was answered is lost when the process is
+killed. With ``full`` the disk is told to keep each transaction (fsync) before it is answered, and
+a power cut loses nothing either; with ``normal`` it is told only now and then, and a power cut may
+lose the newest transactions, never the order or the wholeness of the older ones.
+"""
+
+import asyncio
+import fcntl
+import sqlite3
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Final, Literal, NamedTuple, Protocol, Self
+
+import msgspec
+
+from market.errors import MarketError
+
+Synchronous = Literal["full", "normal"]
+
+FIRST_LINK: Final = "0" * 32
+BACKLOG: Final = 10_000
+"""Commands that may wait for the disk at once."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS commands
+  (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, body TEXT NOT NULL, link TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshots
+  (seq INTEGER PRIMARY KEY, link TEXT NOT NULL, hash TEXT NOT NULL, state BLOB);
+"""
+# One statement is one transaction and lets go of the interpreter's lock once, not once a row.
+_INSERT: Final = """
+INSERT INTO commands SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+  json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?)
+"""
+_READ: Final = "SELECT seq, time, body, link FROM commands WHERE seq > ? AND seq <= ? ORDER BY seq"
+
+
+class JournalError(MarketError):
+    """The journal cannot be read or written; the message says which file and why."""
+
+
+class BadRecordError(JournalError):
+    """The record ``seq`` is missing, unreadable, or not what was written."""
+
+    def __init__(self, seq: int, problem: str) -> None:
+        super().__init__(f"record {seq} is bad: {problem}")
+        self.seq, self.problem = seq, problem
+
+
+class Record(NamedTuple):
+    """One command as it is on disk; ``time`` is in microseconds since 1970."""
+
+    seq: int
+    time: int
+    body: str
+    link: str
+
+
+class Saved(NamedTuple):
+    """A snapshot on disk: the state after the command ``seq``; older ones keep only their hash."""
+
+    seq: int
+    link: str
+    hash: str
+    state: bytes | None
+
+
+class Head(NamedTuple):
+    """A place in the journal: the number of a record, and its link."""
+
+    seq: int = 0
+    link: str = FIRST_LINK
+
+
+def microseconds(time: datetime) -> int:
+    """Return the whole microseconds since 1970."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def moment(time: int) -> datetime:
+    """Return the time that `microseconds` counted."""
+    return _EPOCH + timedelta(microseconds=time)
+
+
+def linked(previous: str, seq: int, time: int, body: str) -> str:
+    """Return the link of a record after the one whose link is ``previous``."""
+    text = f"{previous} {seq} {time} {body}"
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def checked(records: Iterator[Record], start: Head) -> Iterator[Record]:
+    """Yield the records after ``start`` while each is the true successor of the one before.
+
+    Raises:
+        BadRecordError: one is missing, unreadable or changed; nothing after it is yielded.
+    """
+    seq, link = start
+    try:
+        for record in records:
+            seq += 1
+            if record.seq != seq:
+                raise BadRecordError(seq, f"it is missing; the next is {record.seq}")
+            if record.link != linked(link, seq, record.time, record.body):
+                raise BadRecordError(seq, "its link does not match what it says")
+            link = record.link
+            yield record
+    except sqlite3.Error as error:
+        raise BadRecordError(seq + 1, f"SQLite cannot read it: {error}") from error
+
+
+class JournalFile:
+    """The journal on disk, one connection to it; whoever opens it closes it."""
+
+    def __init__(
+        self, path: Path, *, synchronous: Synchronous = "full", read_only: bool = False
+    ) -> None:
+        """Open the journal; raise JournalError when it is no journal or somebody writes it."""
+        self.path = path
+        self._lock = None if read_only else _locked(path)
+        self._synchronous = synchronous
+        try:
+            with self._translated():
+                self._connection = self._connected(read_only)
+        except JournalError:
+            self._unlock()
+            raise
+
+    def _connected(self, read_only: bool) -> sqlite3.Connection:
+        if read_only and not self.path.is_file():
+            raise JournalError(f"{self.path}: there is no journal")
+        uri = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        made = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            if not read_only:
+                made.execute("PRAGMA journal_mode = WAL")
+                made.execute(f"PRAGMA synchronous = {self._synchronous}")
+                made.executescript(_SCHEMA)
+            made.execute("SELECT count(*) FROM snapshots")
+        except sqlite3.Error:
+            made.close()
+            raise
+        return made
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing twice is once."""
+        self._connection.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Put records on disk, all or none; raise JournalError when the disk will not."""
+        with self._translated():
+            self._connection.execute(_INSERT, (msgspec.json.encode(records).decode(),))
+
+    def records(self, after: int = 0, until: int = 2**62) -> Iterator[Record]:
+        """Yield the records in (after, until], unchecked; sqlite3.Error where it is torn."""
+        for row in self._connection.execute(_READ, (after, until)):
+            yield Record(*row)
+
+    def newest(self, count: int = 1) -> list[Record]:
+        """Return the last records, newest first; none when they cannot be read."""
+        ask = "SELECT seq, time, body, link FROM commands ORDER BY seq DESC LIMIT ?"
+        try:
+            return [Record(*row) for row in self._connection.execute(ask, (count,))]
+        except sqlite3.Error:
+            return []
+
+    def cut(self, after: int) -> None:
+        """Forget every record and snapshot beyond ``after``."""
+        with self._translated(), self._transaction():
+            self._connection.execute("DELETE FROM commands WHERE seq > ?", (after,))
+            self._connection.execute("DELETE FROM snapshots WHERE seq > ?", (after,))
+
+    def save(self, snapshot: Saved, *, states: int = 2) -> None:
+        """Keep a snapshot, and the states of only the newest ``states`` of them."""
+        packed = None if snapshot.state is None else zlib.compress(snapshot.state, 1)
+        old = (
+            "UPDATE snapshots SET state = NULL WHERE state IS NOT NULL AND seq NOT IN "
+            "(SELECT seq FROM snapshots WHERE state IS NOT NULL ORDER BY seq DESC LIMIT ?)"
+        )
+        with self._translated(), self._transaction():
+            ask = "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)"
+            self._connection.execute(ask, (*snapshot[:3], packed))
+            self._connection.execute(old, (states,))
+
+    def snapshots(self) -> Iterator[Saved]:
+        """Yield the snapshots, newest first; a state that cannot be unpacked is None."""
+        ask = "SELECT seq, link, hash FROM snapshots ORDER BY seq DESC"
+        with self._translated():
+            for seq, link, digest in self._connection.execute(ask).fetchall():
+                yield Saved(seq, link, digest, self._unpacked(seq))
+
+    def _unpacked(self, seq: int) -> bytes | None:
+        ask = "SELECT state FROM snapshots WHERE seq = ?"
+        try:
+            (packed,) = self._connection.execute(ask, (seq,)).fetchone()
+            return None if packed is None else zlib.decompress(packed)
+        except (sqlite3.Error, zlib.error, TypeError):
+            return None
+
+    def prune(self, keep: int) -> int:
+        """Forget the oldest records, all but ``keep``, up to the last snapshot but one.
+
+        Return how many went. What goes can never be replayed again; the snapshot stands for it.
+        """
+        ask = "SELECT seq FROM snapshots WHERE state IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET 1"
+        with self._translated(), self._transaction():
+            row = self._connection.execute(ask).fetchone()
+            (head,) = self._connection.execute("SELECT max(seq) FROM commands").fetchone()
+            bound = min(row[0] if row else 0, (head or 0) - keep)
+            gone = self._connection.execute("DELETE FROM commands WHERE seq <= ?", (bound,))
+            self._connection.execute("DELETE FROM snapshots WHERE seq < ?", (bound,))
+            return gone.rowcount
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {error}") from error
+
+
+class Journal(Protocol):
+    """What the exchange writes its commands to."""
+
+    @property
+    def head(self) -> Head:
+        """The last record appended."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """Commands that wait for the disk."""
+        ...
+
+    def append(self, body: bytes, time: datetime) -> "asyncio.Future[None]":
+        """Number a command; the future is done when it is on disk."""
+        ...
+
+    def save(self, state: bytes, digest: str) -> None:
+        """Keep ``state`` as the snapshot after the last record appended."""
+        ...
+
+
+class NullJournal:
+    """A journal that keeps nothing: for simulations and tests."""
+
+    def __init__(self) -> None:
+        self.head = Head()
+        self.backlog = 0
+
+    def append(self, body: bytes, time: datetime) -> "asyncio.Future[None]":  # noqa: ARG002
+        """Number a command; it counts as written at once."""
+        self.head = Head(self.head.seq + 1)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def save(self, state: bytes, digest: str) -> None:
+        """Keep nothing."""
+
+
+class DiskJournal:
+    """A journal file with a writer thread; open it with ``async with``, inside the event loop.
+
+    When a write fails it stays failed: what came after can no longer be answered truthfully, so
+    `append` raises JournalError from then on, and the exchange has to start again.
+    """
+
+    def __init__(self, file: JournalFile, head: Head, *, keep: int | None = None) -> None:
+        self.head = head
+        self.failure: JournalError | None = None
+        self._file, self._keep = file, keep
+        self._pending: list[tuple[Record, asyncio.Future[None]]] = []
+        self._flight: list[asyncio.Future[None]] = []
+        self._scheduled = False
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Write what waits, then end the thread and close the file."""
+        while self._pending or self._flight:
+            last = self._pending[-1][1] if self._pending else self._flight[-1]
+            await asyncio.wait([last])
+            await asyncio.sleep(0)
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._file.close()
+
+    @property
+    def backlog(self) -> int:
+        """Commands that wait for the disk."""
+        return len(self._pending) + len(self._flight)
+
+    def append(self, body: bytes, time: datetime) -> "asyncio.Future[None]":
+        """Number a command; the future is done when it is on disk.
+
+        Raises:
+            JournalError: a write failed before, or ``BACKLOG`` commands wait for the disk.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if self.backlog >= BACKLOG:
+            raise JournalError(f"{self._file.path}: {BACKLOG} commands wait for the disk")
+        seq, when, text = self.head.seq + 1, microseconds(time), body.decode()
+        link = linked(self.head.link, seq, when, text)
+        self.head = Head(seq, link)
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._pending.append((Record(seq, when, text, link), done))
+        if not self._scheduled and not self._flight:
+            self._scheduled = True
+            self._loop.call_soon(self._take_off)
+        return done
+
+    def save(self, state: bytes, digest: str) -> None:
+        """Keep ``state`` as the snapshot after the last record appended."""
+        snapshot = Saved(*self.head, digest, state)
+
+        def job() -> None:
+            self._file.save(snapshot)
+            if self._keep is not None:
+                self._file.prune(self._keep)
+
+        self._take_off()
+        self._jobs.put(job)
+
+    def _take_off(self) -> None:
+        self._scheduled = False
+        if not self._pending:
+            return
+        records = [record for record, _ in self._pending]
+        futures = [future for _, future in self._pending]
+        self._flight += futures
+        self._pending = []
+
+        def job() -> None:
+            self._file.write(records)
+            self._loop.call_soon_threadsafe(self._landed, len(futures))
+
+        self._jobs.put(job)
+
+    def _landed(self, count: int) -> None:
+        landed, self._flight = self._flight[:count], self._flight[count:]
+        for future in landed:
+            if not future.done():  # its owner may have gone
+                future.set_result(None)
+        if not self._flight:
+            self._take_off()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if self.failure is not None:
+                continue
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - it is handed to everyone who waits
+                failure = JournalError(f"{self._file.path}: {error}")
+                failure.__cause__ = error
+                self.failure = failure
+                self._loop.call_soon_threadsafe(self._crashed, failure)
+
+    def _crashed(self, failure: JournalError) -> None:
+        waiting = self._flight + [future for _, future in self._pending]
+        self._flight, self._pending = [], []
+        for future in waiting:
+            if not future.done():
+                future.set_exception(failure)
+
+
+def _locked(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f"{path.name}.lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise JournalError(f"{path}: another exchange is writing this journal") from error
+    return lock
