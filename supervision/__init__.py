@@ -1,0 +1,1 @@
+"""Runs all processes of the market: starts, watches, restarts and ends them, says how they are."""
