@@ -1,6 +1,6 @@
 """What a bot has earned, from its own fills, to the last digit, by the average-cost method."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
@@ -10,8 +10,8 @@ from market.orders import OrderFilled
 from market.values import Symbol
 
 ZERO: Final = Decimal(0)
-COST_UNIT: Final = Decimal("1e-12")  # what a cost is rounded to when only a part of it is released
-_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+DECIMALS: Final = 12  # of the cost of a part of a position, as the exchange's ledger has it
+_EXACT: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,12 @@ class Position:
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
+
+    @classmethod
+    def valued(cls, quantity: Decimal, mark: Decimal, unrealized_pnl: Decimal) -> "Position":
+        """Return the position of which ``unrealized_pnl`` would be earned at ``mark``."""
+        with _exactly():
+            return cls(quantity, quantity * mark - unrealized_pnl)
 
     @property
     def average_price(self) -> Decimal:
@@ -44,9 +50,14 @@ class Position:
             if abs(quantity) >= abs(self.quantity):
                 rest = self.quantity + quantity
                 return Position(rest, rest * price), self.quantity * price - self.cost
-            share = (self.cost * -quantity / self.quantity).quantize(COST_UNIT)
+            share = self._cost_of(-quantity)
             left = Position(self.quantity + quantity, self.cost - share)
             return left, -quantity * price - share
+
+    def _cost_of(self, part: Decimal) -> Decimal:
+        """The share of the cost that ``part`` of the quantity has, rounded half to even."""
+        exponent = min(-DECIMALS, int(self.cost.as_tuple().exponent))
+        return (self.cost * part / self.quantity).quantize(Decimal(1).scaleb(exponent))
 
 
 class Blotter:
@@ -63,6 +74,11 @@ class Blotter:
         self.positions: dict[Symbol, Position] = {}
         self.marks: dict[Symbol, Decimal] = {}
         self._peak = starting_cash
+
+    @property
+    def has_traded(self) -> bool:
+        """Whether there is anything in the books."""
+        return bool(self.positions or self.realized_pnl or self.fees)
 
     @property
     def unrealized_pnl(self) -> Decimal:
@@ -104,13 +120,18 @@ class Blotter:
         return realized
 
     def adopt(
-        self, *, cash: Decimal, realized_pnl: Decimal, positions: Iterable[tuple[Symbol, Position]]
+        self,
+        *,
+        cash: Decimal,
+        realized_pnl: Decimal,
+        fees: Decimal,
+        positions: Mapping[Symbol, Position],
     ) -> None:
-        """Go on from the books of the exchange; the peak is not known before, so it starts here."""
-        self.cash, self.realized_pnl = cash, realized_pnl
+        """Go on from the books of the exchange; the peak before is not known and starts here."""
+        self.cash, self.realized_pnl, self.fees = cash, realized_pnl, fees
         self.positions = dict(positions)
         with _exactly():
-            costs = sum((position.cost for position in self.positions.values()), ZERO)
+            costs = sum((position.cost for position in positions.values()), ZERO)
             self._peak = max(self.equity, cash + costs - realized_pnl)
 
     def _unrealized(self, of: Symbol) -> Decimal:

@@ -8,6 +8,7 @@ from market.events import Fact
 from market.orders import (
     OrderAccepted,
     OrderCancelled,
+    OrderDecremented,
     OrderExpired,
     OrderFilled,
     OrderRejected,
@@ -38,17 +39,16 @@ class Resting:
         if isinstance(fact, OrderAccepted):
             if fact.type is OrderType.LIMIT:
                 self._orders[fact.order_id] = fact
-        elif isinstance(fact, OrderFilled):
-            self._fill(fact)
+        elif isinstance(fact, OrderFilled | OrderDecremented):
+            self._reduce(fact.order_id, fact.quantity)
         elif isinstance(fact, OrderExpired | OrderCancelled | OrderRejected):
             self._orders.pop(fact.order_id, None)
 
-    def _fill(self, fill: OrderFilled) -> None:
-        order = self._orders.get(fill.order_id)
+    def _reduce(self, order_id: int, quantity: Decimal) -> None:
+        order = self._orders.get(order_id)
         if order is None:
             return
-        if order.quantity > fill.quantity:
-            left = replace(order, quantity=order.quantity - fill.quantity)
-            self._orders[fill.order_id] = left
+        if order.quantity > quantity:
+            self._orders[order_id] = replace(order, quantity=order.quantity - quantity)
         else:
-            del self._orders[fill.order_id]
+            del self._orders[order_id]

@@ -1,0 +1,192 @@
+"""One bot: its strategy, its books and its log; facts go in and commands come out."""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from bots.answers import AccountAnswer
+from bots.blotter import Blotter
+from bots.strategy import Strategy, commands
+from bots.volatility import Volatility
+from market.errors import MarketError
+from market.events import Fact, Gap, Lagging, Shutdown, Snapshot, SourceState, Tick
+from market.feed import FeedEnded, FeedGarbled, FeedLost, FeedOpened
+from market.orders import AmendRejected, Command, OrderAccepted, OrderFilled, OrderRejected
+from market.values import Symbol
+
+
+class StrategyBrokenError(MarketError):
+    """The strategy failed on so many facts in a row that it is no use to go on."""
+
+
+class Bot:
+    """Keeps the books of a strategy, catches what it does wrong, and logs what becomes of it."""
+
+    def __init__(
+        self,
+        make: Callable[[], Strategy],
+        *,
+        account: str,
+        starting_cash: Decimal,
+        log: Any,
+        most_failures: int = 10,
+    ) -> None:
+        self._make, self._account, self._log = make, account, log
+        self._starting_cash, self._most_failures = starting_cash, most_failures
+        self._strategy = make()
+        self.blotter = Blotter(starting_cash)
+        self._volatility = Volatility()
+        self._failures = self._failures_in_a_row = self._refusals = 0
+        self._failed_at: set[object] = set()
+        self._refused: set[tuple[Symbol, str]] = set()  # since an order was last taken there
+        self._is_lost: bool | None = None
+
+    def hear(self, fact: Fact) -> tuple[Command, ...]:
+        """Return what the strategy orders on a fact, which goes into the books first.
+
+        Raises:
+            StrategyBrokenError: it has failed too often in a row.
+        """
+        if isinstance(fact, FeedOpened | FeedLost | FeedGarbled | FeedEnded):
+            self._line(fact)
+            return ()
+        self._volatility.seen(fact)
+        self._book(fact)
+        self._tell(fact)
+        return self._decided(fact)
+
+    def begin_anew(self, account: AccountAnswer | None, told: Iterable[Fact]) -> None:
+        """Start a fresh strategy on the books of the exchange, None when it has none yet.
+
+        ``told`` is what the strategy hears of the past; what it orders on it is not sent.
+        """
+        marks = self.blotter.marks
+        self.blotter = Blotter(self._starting_cash)
+        self.blotter.marks = marks
+        if account is not None:
+            marks.update({each.symbol: each.mark for each in account.positions})
+            self.blotter.adopt(
+                cash=account.cash,
+                realized_pnl=account.realized_pnl,
+                fees=account.fees,
+                positions=account.books(),
+            )
+        self._strategy = self._make()
+        for fact in told:
+            self._decided(fact)
+
+    def status(self) -> dict[str, object]:
+        """Return the figures of a status line; the value at risk is over a minute."""
+        blotter = self.blotter
+        exposures = [
+            (of, float(position.quantity * blotter.marks.get(of, position.average_price)))
+            for of, position in sorted(blotter.positions.items())
+        ]
+        risk = self._volatility.value_at_risk_99(exposures)
+        held = [f"{of}:{plain(each.quantity)}" for of, each in sorted(blotter.positions.items())]
+        figures: dict[str, object] = {
+            "equity": plain(blotter.equity),
+            "cash": plain(blotter.cash),
+            "realized_pnl": plain(blotter.realized_pnl),
+            "unrealized_pnl": plain(blotter.unrealized_pnl),
+            "value_at_risk_99": "unavailable" if risk is None else f"{risk:.2f}",
+            "drawdown": f"{blotter.drawdown:.6f}",
+            "position": ",".join(held) or "flat",
+        }
+        counts = {"refused": self._refusals, "failures": self._failures}
+        return figures | {name: count for name, count in counts.items() if count}
+
+    def _decided(self, fact: Fact) -> tuple[Command, ...]:
+        try:
+            found = commands(self._strategy, fact, self._account)
+        except Exception as error:  # noqa: BLE001  whatever a user's strategy may raise
+            self._failed(fact, error)
+            return ()
+        self._failures_in_a_row = 0
+        return found
+
+    def _failed(self, fact: Fact, error: Exception) -> None:
+        """Count a failure; its traceback is logged the first time."""
+        self._failures += 1
+        self._failures_in_a_row += 1
+        place = _place(error)
+        if place not in self._failed_at:
+            self._failed_at.add(place)
+            self._log.error("strategy_failed", fact=type(fact).__name__, exc_info=error)
+        if self._failures_in_a_row >= self._most_failures:
+            raise StrategyBrokenError(
+                f"the strategy failed {self._failures_in_a_row} times in a row, last with {error!r}"
+            ) from error
+
+    def _book(self, fact: Fact) -> None:
+        if isinstance(fact, Tick):
+            self.blotter.mark(fact.symbol, fact.price)
+        elif isinstance(fact, Snapshot):
+            for tick in fact.ticks:
+                self.blotter.mark(tick.symbol, tick.price)
+        elif isinstance(fact, OrderFilled):
+            realized = self.blotter.apply(fact)
+            self._log.info(
+                "fill",
+                side=fact.side,
+                symbol=fact.symbol,
+                quantity=plain(fact.quantity),
+                price=plain(fact.price),
+                realized_pnl=plain(realized),
+            )
+
+    def _tell(self, fact: Fact) -> None:
+        """Log what a reader of the log should know."""
+        match fact:
+            case OrderAccepted():
+                self._refused = {each for each in self._refused if each[0] != fact.symbol}
+            case OrderRejected() | AmendRejected():
+                self._refuse(fact)
+            case Gap():
+                self._log.warning("gap", missed=fact.missed, reason=fact.reason)
+            case Lagging():
+                self._log.warning("lagging", behind=fact.behind, limit=fact.limit)
+            case SourceState():
+                self._log.info("source", symbol=fact.symbol, state=fact.state)
+            case Shutdown():
+                self._log.info("exchange_stopping", reason=fact.reason)
+
+    def _refuse(self, fact: OrderRejected | AmendRejected) -> None:
+        """Log a refusal the first time, count it every time."""
+        self._refusals += 1
+        about = fact.symbol, fact.code
+        if about not in self._refused:
+            self._refused.add(about)
+            self._log.warning(
+                "order_refused", symbol=fact.symbol, code=fact.code, reason=fact.reason
+            )
+
+    def _line(self, fact: Fact) -> None:
+        """Log what happened to the line to the exchange; an outage once, however long."""
+        match fact:
+            case FeedOpened():
+                self._log.info("feed_back" if self._is_lost else "feed_opened")
+                self._is_lost = False
+            case FeedLost():
+                if not self._is_lost:
+                    self._log.warning("feed_lost", reason=fact.reason)
+                self._is_lost = True
+            case FeedGarbled():
+                self._log.warning("feed_garbled", problem=fact.problem)
+            case FeedEnded():
+                self._log.info("feed_ended")
+
+
+def plain(value: Decimal) -> str:
+    """Return a number as people write it: no exponent, no zeros at the end."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _place(error: Exception) -> object:
+    """Where an exception came from: its type and the line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    line = None if trace is None else (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    return type(error), line

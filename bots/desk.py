@@ -1,0 +1,156 @@
+"""Where a bot's commands become answers, and the answers facts; a command never fails here."""
+
+from collections.abc import Iterable
+
+from bots.answers import AccountAnswer, OrderAnswer
+from bots.exchange_client import ExchangeClient, ExchangeRefusedError
+from bots.news import News
+from market.clock import Clock
+from market.orders import (
+    AmendOrder,
+    AmendRejected,
+    CancelOrder,
+    Command,
+    OrderFact,
+    OrderRejected,
+    PlaceOrder,
+)
+from market.values import Symbol
+
+NO_SYMBOL = Symbol("")
+
+
+class Desk:
+    """Carries out commands for one account and tells what came of them, each fact once.
+
+    Attributes:
+        doubtful: client order ids of orders that may have been executed, though nobody answered.
+    """
+
+    def __init__(self, client: ExchangeClient, *, account: str, clock: Clock) -> None:
+        self._client, self._account, self._clock = client, account, clock
+        self._news = News()
+        self.doubtful: set[str] = set()
+
+    @property
+    def has_resting(self) -> bool:
+        """Whether an order stands in the book as far as is known."""
+        return bool(self._news.resting)
+
+    async def carry_out(self, command: Command) -> list[OrderFact]:
+        """Return what came of a command: the last fact is a rejection when it was refused."""
+        match command:
+            case PlaceOrder():
+                return await self._place(command)
+            case CancelOrder(order_id=order_id):
+                return await self._change(command, order_id)
+            case AmendOrder(order_id=order_id):
+                return await self._change(command, order_id)
+        raise TypeError(f"not a command of a bot: {command!r:.80}")
+
+    async def resting_news(self) -> list[OrderFact]:
+        """Return what became of the orders that stand in the book.
+
+        Raises:
+            ExchangeRefusedError: the exchange does not answer.
+        """
+        facts: list[OrderFact] = []
+        for order_id in tuple(self._news.resting):
+            facts += self._news.read(await self._client.order(order_id))
+        return facts
+
+    async def doubtful_news(self) -> list[OrderFact]:
+        """Return what became of the orders that nobody answered; then none is doubtful any more.
+
+        Raises:
+            ExchangeRefusedError: the exchange does not answer.
+        """
+        if not self.doubtful:
+            return []
+        answers = await self._client.orders(self._account)
+        late = [each for each in answers if each.client_order_id in self.doubtful]
+        self.doubtful.clear()
+        return self._read_all(late)
+
+    async def account(self) -> AccountAnswer | None:
+        """Return the account, or None when it was never opened.
+
+        Raises:
+            ExchangeRefusedError: the exchange does not answer.
+        """
+        return await self._client.account(self._account)
+
+    async def past_orders(self) -> list[OrderAnswer]:
+        """Return the orders of before, oldest first, and count what is in them as told.
+
+        Raises:
+            ExchangeRefusedError: the exchange does not answer.
+        """
+        try:
+            answers = await self._client.orders(self._account)
+        except ExchangeRefusedError as refusal:
+            if not refusal.is_sure:
+                raise
+            answers = []  # an exchange that does not list orders: the account must do
+        answers.sort(key=lambda each: each.order_id)
+        self._read_all(answers)
+        return answers
+
+    def _read_all(self, answers: Iterable[OrderAnswer]) -> list[OrderFact]:
+        return [fact for answer in answers for fact in self._news.read(answer)]
+
+    async def _place(self, order: PlaceOrder) -> list[OrderFact]:
+        try:
+            return self._news.read(await self._client.place(order), price=order.price)
+        except ExchangeRefusedError as refusal:
+            if not refusal.is_sure and order.client_order_id:
+                self.doubtful.add(order.client_order_id)
+            return [self.rejected(order.symbol, refusal.code, refusal.detail)]
+
+    async def _change(self, command: CancelOrder | AmendOrder, order_id: int) -> list[OrderFact]:
+        """Cancel or amend; what cannot be is looked up, since it mostly was filled meanwhile."""
+        standing = self._news.resting.get(order_id)
+        symbol = standing.symbol if standing else NO_SYMBOL
+        try:
+            return self._news.read(await self._changed(command))
+        except ExchangeRefusedError as refusal:
+            found = await self._looked_up(order_id)
+            return found or [self._unchanged(command, symbol, refusal)]
+
+    async def _changed(self, command: CancelOrder | AmendOrder) -> OrderAnswer:
+        if isinstance(command, AmendOrder):
+            return await self._client.amend(command)
+        return await self._client.cancel(command.order_id)
+
+    async def _looked_up(self, order_id: int) -> list[OrderFact]:
+        try:
+            return self._news.read(await self._client.order(order_id))
+        except ExchangeRefusedError:
+            return []  # the refusal that led here is told
+
+    def _unchanged(
+        self, command: CancelOrder | AmendOrder, symbol: Symbol, refusal: ExchangeRefusedError
+    ) -> OrderFact:
+        if isinstance(command, CancelOrder):
+            return self.rejected(symbol, refusal.code, refusal.detail, order_id=command.order_id)
+        return AmendRejected(
+            order_id=command.order_id,
+            account=self._account,
+            symbol=symbol,
+            time=self._clock.now(),
+            code=refusal.code,
+            reason=refusal.detail,
+        )
+
+    def rejected(
+        self, symbol: Symbol, code: str, reason: str, *, order_id: int = 0
+    ) -> OrderRejected:
+        """Return the fact that a command was refused; an order that was never taken has no id."""
+        return OrderRejected(
+            order_id=order_id,
+            account=self._account,
+            symbol=symbol,
+            time=self._clock.now(),
+            code=code,
+            reason=reason,
+        )

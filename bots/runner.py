@@ -1,0 +1,161 @@
+"""The one loop: feed -> strategy -> exchange, and back to the strategy what came of it."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from bots.adoption import told
+from bots.answers import differences
+from bots.bot import Bot
+from bots.desk import NO_SYMBOL, Desk
+from bots.exchange_client import ExchangeRefusedError
+from market.clock import Clock
+from market.events import Fact
+from market.orders import Command, PlaceOrder
+
+MOST_WAITING: Final = 1000  # orders that were decided on and not sent yet
+POLL_S: Final = 1.0  # between two looks at the orders that stand in the book
+AGAIN_S: Final = 1.0  # between two attempts to read the account at the start
+
+
+class Runner:
+    """Runs one bot on one feed for as long as the feed lasts.
+
+    The feed is read on while an order is on its way; orders are sent one at a time, in the order
+    in which they were decided on. With every status line the books are compared with the
+    exchange's, while no order is on its way: a difference is logged as ``account_mismatch``, and
+    the bot begins anew on the exchange's books.
+    """
+
+    def __init__(
+        self,
+        bot: Bot,
+        feed: AsyncIterable[Fact],
+        desk: Desk,
+        *,
+        session: str,
+        status_s: float,
+        clock: Clock,
+        log: Any,
+    ) -> None:
+        self._bot, self._feed, self._desk = bot, feed, desk
+        self._session, self._status_s = session, status_s
+        self._clock, self._log = clock, log
+        self._waiting: deque[Command] = deque()
+        self._something_waits = asyncio.Event()
+        self._line = asyncio.Lock()  # held while an order is on its way, or the books are compared
+        self._sent = 0
+
+    async def run(self) -> None:
+        """Run until the feed ends.
+
+        Raises:
+            StrategyBrokenError: the strategy failed too often in a row.
+            StreamError: there is no stream to read where the feed looks for it.
+        """
+        await self._begin_anew()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                loops = (self._send(), self._report(), self._watch_resting())
+                running = [tasks.create_task(loop) for loop in loops]
+                async for fact in self._feed:
+                    self._hear([fact])
+                await self._all_sent()
+                for each in running:
+                    each.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            self._log.info("status", **self._bot.status())
+
+    def _hear(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            for command in self._bot.hear(fact):
+                self._enqueue(command)
+
+    def _enqueue(self, command: Command) -> None:
+        """Put a command in the line; when that is full the strategy hears that it was refused."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(self._named(command))
+            self._something_waits.set()
+        else:
+            symbol = command.symbol if isinstance(command, PlaceOrder) else NO_SYMBOL
+            self._bot.hear(self._desk.rejected(symbol, "too-many-waiting", "the line is full"))
+
+    def _named(self, command: Command) -> Command:
+        """Give an order an id of its own, so that it may be sent twice and be executed once."""
+        if not isinstance(command, PlaceOrder) or command.client_order_id:
+            return command
+        self._sent += 1
+        return replace(command, client_order_id=f"{self._session}-{self._sent}")
+
+    async def _send(self) -> None:
+        while True:
+            await self._something_waits.wait()
+            async with self._line:
+                while self._waiting:
+                    self._hear(await self._desk.carry_out(self._waiting.popleft()))
+                self._something_waits.clear()
+
+    async def _all_sent(self) -> None:
+        while self._something_waits.is_set():
+            await asyncio.sleep(0.01)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(self._status_s)
+            self._log.info("status", **self._bot.status())
+            await self._asking("account_not_compared", self._compare)
+
+    async def _watch_resting(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            await self._asking("orders_not_looked_up", self._look_up_resting)
+
+    async def _asking(self, failure: str, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask the exchange while no order is on its way; log that it does not answer."""
+        try:
+            async with self._line:
+                await ask()
+        except ExchangeRefusedError as refusal:
+            self._log.warning(failure, code=refusal.code, reason=refusal.detail)
+
+    async def _look_up_resting(self) -> None:
+        self._hear(await self._desk.resting_news())
+
+    async def _compare(self) -> None:
+        """Compare the books; what rests may be filled at any time, and then there is no telling."""
+        self._hear(await self._desk.doubtful_news())
+        self._hear(await self._desk.resting_news())
+        account = await self._desk.account()
+        if news := await self._desk.resting_news():
+            self._hear(news)
+            return
+        found = differences(self._bot.blotter, account)
+        if found:
+            pairs = {name: f"{ours} here, {theirs} there" for name, (ours, theirs) in found.items()}
+            self._log.error("account_mismatch", **pairs)
+            await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        """Take the books of the exchange over, as soon as it answers."""
+        self._waiting.clear()
+        said = False
+        while True:
+            try:
+                account = await self._desk.account()
+                orders = await self._desk.past_orders() if account else []
+                break
+            except ExchangeRefusedError as refusal:
+                if not said:
+                    self._log.warning(
+                        "exchange_not_there", code=refusal.code, reason=refusal.detail
+                    )
+                said = True
+            await asyncio.sleep(AGAIN_S)
+        self._bot.begin_anew(account, told(account, orders, self._clock) if account else ())
+        if account is not None:
+            self._log.info("account_adopted", **self._bot.status())
