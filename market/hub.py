@@ -85,7 +85,7 @@ class Hub:
         self._rng = rng or Random()
         self._frames: list[bytes] = [b""] * history
         self._topics: list[tuple[str, str]] = [("", "")] * history
-        self._oldest, self._logged = 1, 0
+        self._oldest = 1
         self._unlogged: list[bytes] = []
         self._farewell = Shutdown()
         self._filters: dict[tuple[object, ...], Filter] = {}
@@ -100,8 +100,9 @@ class Hub:
         """Give ``fact`` the next number, keep its frame, and wake the readers."""
         event_id = EventId(self.epoch, self.head + 1)
         self._keep((fact.kind, fact.subject), frame(fact.kind, encode(fact), id=event_id))
-        self._unlogged.append(self._frames[self.head % self.history])
         self.published += 1
+        if self._log is not None:
+            self._unlogged.append(self._frames[self.head % self.history])
         for wake in self._listeners:
             wake()
         return event_id
@@ -113,7 +114,6 @@ class Hub:
         if n != self.head + 1:
             raise ValueError(f"event {n} cannot follow event {self.head}")
         self._keep(topic, kept)
-        self._logged = n
 
     def close(self, reason: str = "stopping") -> None:
         """End every stream: each reader gets what is pending, a farewell, and then the end."""
@@ -128,11 +128,9 @@ class Hub:
 
     def commit(self) -> None:
         """Hand to the log what it has not seen; no reader is ever ahead of the log."""
-        if self._unlogged:
-            if self._log is not None:
-                self._log.append(b"".join(self._unlogged), self.head)
-            self._unlogged.clear()
-            self._logged = self.head
+        if self._log is not None and self._unlogged:
+            frames, self._unlogged = b"".join(self._unlogged), []
+            self._log.append(frames, self.head)
 
     def _keep(self, topic: tuple[str, str], kept: bytes) -> None:
         self.head += 1

@@ -1,0 +1,196 @@
+"""A hub to thousands of readers: one write a reader and wake-up, of bytes that all of them share.
+
+sse-starlette spends four tasks, a generator and a cancel scope on each reader, and wakes them one
+by one. Here the hub drives: after a burst of events each reader that keeps up is handed the same
+chunk, straight on its connection's transport. A reader that does not keep up is left alone until
+its connection has room again, and costs no more than one batch of bytes meanwhile.
+
+The manners are those of `market.streaming`, whose endpoint this is; it also falls back to it where
+there is no such connection (another server, HTTP/1.0).
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Any, Final
+
+from starlette.types import Receive, Scope, Send
+
+from market.hub import Reader
+from market.server import OUTLET, Connection
+from market.streaming import HEADERS, MEDIA_TYPE, StreamEndpoint
+from market.wire import comment
+
+SWEEP_S: Final = 0.5
+BATCHES_A_TURN: Final = 4
+
+
+class Outlet:
+    """One reader on its connection."""
+
+    __slots__ = ("blocked_since", "connection", "reader")
+
+    def __init__(self, reader: Reader, connection: Connection) -> None:
+        self.reader, self.connection = reader, connection
+        self.blocked_since: float | None = None
+
+    def write(self, chunk: bytes) -> None:
+        """Hand bytes to the connection, which is open and has room."""
+        self.connection.transport.write(chunk)
+
+    def end(self) -> None:
+        """Finish the answer, and hang up when all of it is sent."""
+        self.connection.transport.write(b"0\r\n\r\n")
+        self.connection.transport.close()
+
+
+class Broadcast(StreamEndpoint):
+    """``GET /stream`` of a hub with many readers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.evictions, self.bytes_sent = 0, 0
+        self._outlets: set[Outlet] = set()
+        self._conflated: defaultdict[int, set[Outlet]] = defaultdict(set)
+        self._windows: set[int] = set()
+        self._flush_is_due = False
+        self._timers: list[asyncio.TimerHandle] = []
+        self._chunks: dict[int, tuple[bytes, bytes]] = {}
+        self.hub.listen(self._wake)
+
+    @property
+    def readers(self) -> list[Reader]:
+        """The readers that are served here, for whoever counts."""
+        both = (self._outlets, *self._conflated.values())
+        return [outlet.reader for outlets in both for outlet in outlets]
+
+    async def respond(self, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream to one reader until it leaves or the hub is closed."""
+        connection = (scope.get("extensions") or {}).get(OUTLET)
+        if connection is None or scope["http_version"] != "1.1":
+            await super().respond(reader, scope, receive, send)
+            return
+        headers = {**HEADERS, "Content-Type": MEDIA_TYPE, "Connection": "keep-alive"}
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+        outlet = Outlet(reader, connection)
+        self._attach(outlet)
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            self._detach(outlet)
+
+    # -- readers come and go -------------------------------------------------------------------
+
+    def _attach(self, outlet: Outlet) -> None:
+        connection = outlet.connection
+        connection.transport.set_write_buffer_limits(high=0)
+        connection.on_pause = lambda: self._blocked(outlet)
+        connection.on_resume = lambda: self._unblocked(outlet)
+        self._group(outlet).add(outlet)
+        if not self._timers:
+            self._sweep()
+            self._beat(first=True)
+        self._push(outlet)  # the greeting
+        self._push(outlet)
+
+    def _detach(self, outlet: Outlet) -> None:
+        outlet.connection.on_pause = outlet.connection.on_resume = None
+        self._group(outlet).discard(outlet)
+        if not self._outlets and not any(self._conflated.values()):
+            for timer in self._timers:
+                timer.cancel()
+            self._timers.clear()
+
+    def _group(self, outlet: Outlet) -> set[Outlet]:
+        window = outlet.reader.wishes.conflate_ms
+        return self._outlets if window is None else self._conflated[window]
+
+    def _blocked(self, outlet: Outlet) -> None:
+        outlet.blocked_since = asyncio.get_running_loop().time()
+
+    def _unblocked(self, outlet: Outlet) -> None:
+        outlet.blocked_since = None
+        self._push(outlet)
+
+    # -- events go out -------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Give every reader that keeps up what is new."""
+        self._flush_is_due = False
+        self.hub.commit()
+        for outlet in tuple(self._outlets):
+            self._push(outlet)
+        for window, outlets in self._conflated.items():
+            if self.hub.closed:
+                self._end_window(window)
+            elif outlets and window not in self._windows:
+                self._windows.add(window)
+                loop = asyncio.get_running_loop()
+                loop.call_later(window / 1000, self._end_window, window)
+        self._chunks.clear()
+
+    def _end_window(self, window: int) -> None:
+        self._windows.discard(window)
+        for outlet in tuple(self._conflated[window]):
+            self._push(outlet)
+        self._chunks.clear()
+
+    def _push(self, outlet: Outlet) -> None:
+        """Write what is due to one reader, as far as its connection takes it."""
+        reader = outlet.reader
+        for _ in range(BATCHES_A_TURN):
+            if outlet.blocked_since is not None or reader.ended:
+                return
+            due = reader.take()
+            if due:
+                self.bytes_sent += len(due)
+                outlet.write(self._chunk(due))
+            if reader.ended:
+                outlet.end()
+                return
+            if reader.cursor == self.hub.head:
+                return
+        self._wake()
+
+    def _chunk(self, data: bytes) -> bytes:
+        """Return ``data`` as a chunk of a body; the same bytes object for the same data."""
+        kept = self._chunks.get(id(data))
+        if kept is None or kept[0] is not data:
+            kept = self._chunks[id(data)] = (data, b"%x\r\n%b\r\n" % (len(data), data))
+        return kept[1]
+
+    # -- time passes ---------------------------------------------------------------------------
+
+    def _beat(self, *, first: bool = False) -> None:
+        """Let every reader that keeps up know that the line is alive, and where the head is."""
+        if not first and not self.hub.closed:
+            chunk = self._chunk(comment(self.heartbeat()))
+            for outlet in (
+                *self._outlets,
+                *(o for group in self._conflated.values() for o in group),
+            ):
+                if outlet.blocked_since is None:
+                    outlet.write(chunk)
+            self._chunks.clear()
+        self._again(self.settings.heartbeat_s, self._beat)
+
+    def _sweep(self) -> None:
+        """Hang up on the readers that have taken nothing for too long."""
+        now = asyncio.get_running_loop().time()
+        for outlet in (*self._outlets, *(o for group in self._conflated.values() for o in group)):
+            since = outlet.blocked_since
+            if since is not None and now - since > self.settings.send_timeout_s:
+                self.evictions += 1
+                outlet.connection.transport.abort()
+        self._again(min(SWEEP_S, self.settings.send_timeout_s / 2), self._sweep)
+
+    def _again(self, after_s: float, step: Any) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers = [timer for timer in self._timers if timer.when() > loop.time()]
+        self._timers.append(loop.call_later(after_s, step))

@@ -1,0 +1,261 @@
+"""The stream on disk: frames in numbered segments, so that a history outlives its process.
+
+A segment is itself an event stream: it opens with the ``snapshot`` as of its first event, and
+holds the frames as they were sent. Frames are in the kernel's hands before any reader gets them,
+so that killing the process loses nothing that was delivered. A crash of the machine may; then the
+boot id has changed since a tape that was not closed, and a new epoch begins.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from market.errors import GarbledEventError, MarketError
+from market.events import Fact
+from market.wire import Decoder, EventId
+
+log = structlog.get_logger("market.tape")
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_SEGMENT: Final = re.compile(r"([0-9a-f]{8})-(\d{20})\.sse")
+_FRAME: Final = re.compile(rb"id: (\S+)\nevent: (\S+)\ndata: (.*)")
+_CLOSED: Final = b": closed\n\n"
+
+
+class TapeInUseError(MarketError):
+    """Another process writes the tape in this folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is in use by another process; give this one its own DATA_DIR")
+        self.folder = folder
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An event as the tape holds it."""
+
+    id: EventId
+    fact: Fact
+    frame: bytes
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a tape held: everything's state at its start, the events since, the last footnote."""
+
+    epoch: str
+    opening: Kept
+    events: list[Kept] = field(default_factory=list)
+    footnote: str = ""
+
+
+class Tape:
+    """A log of frames in a folder: at least the newest ``keep`` events of one epoch.
+
+    Args:
+        folder: made if it is missing; locked while the tape is open.
+        keep: how many events must be there for readers that resume.
+
+    Raises:
+        TapeInUseError: another process has the folder.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._keep = folder, keep
+        self._per_segment = max(1, keep // 4)
+        self._lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise TapeInUseError(folder) from error
+        self._segment: int | None = None
+        self._segment_upto = 0
+        self._opening: Callable[[], bytes] = bytes
+        self._footnote: Callable[[], str] = str
+        self._noted = ""
+        self.epoch = secrets.token_hex(4)
+
+    def recover(self, decoder: Decoder | None = None) -> Recovered | None:
+        """Return what the tape holds, or None when nothing of it can be relied on.
+
+        What can't be relied on is thrown away, and said so in the log.
+        """
+        segments = self._segments()
+        if not segments:
+            return None
+        try:
+            found = _read(segments, decoder or Decoder())
+        except (GarbledEventError, OSError) as error:
+            log.error("tape_unreadable", problem=str(error), folder=str(self._folder))
+            found = None
+        if found is None:
+            for path in self._segments():
+                path.unlink()
+            return None
+        self.epoch, self._noted = found.epoch, found.footnote
+        return found
+
+    def begin(
+        self, upto: int, opening: Callable[[], bytes], footnote: Callable[[], str] = str
+    ) -> None:
+        """Make ready to append what follows event ``upto``.
+
+        Args:
+            opening: gives the snapshot frame as of now; it stands at the head of a segment.
+            footnote: gives a line to keep beside the frames, such as where they came from.
+        """
+        self._opening, self._footnote = opening, footnote
+        self._start(upto)
+
+    def append(self, frames: bytes, upto: int) -> None:
+        """Keep the frames of the events up to number ``upto``."""
+        if self._segment is None:
+            return
+        note = self._footnote()
+        if note != self._noted:
+            frames, self._noted = frames + _note(note), note
+        try:
+            _write(self._segment, frames)
+            if upto >= self._segment_upto:
+                self._finish(b"")
+                self._start(upto)
+                self._forget(upto)
+        except OSError as error:  # a disk that is full: better no history than one with a hole
+            log.error("tape_lost", problem=str(error), folder=str(self._folder))
+            self._abandon()
+
+    def close(self) -> None:
+        """Put everything on the disk itself, and let the folder go."""
+        self._finish(_CLOSED)
+        os.close(self._lock)
+
+    def _start(self, upto: int) -> None:
+        """Open the segment of the events after ``upto``."""
+        path = self._folder / f"{self.epoch}-{upto:020d}.sse"
+        self._segment = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND, 0o644)
+        self._segment_upto = upto + self._per_segment
+        boot = b": boot %b\n\n" % _boot_id().encode()
+        _write(self._segment, boot + self._opening() + _note(self._noted))
+
+    def _finish(self, last: bytes) -> None:
+        if self._segment is not None:
+            _write(self._segment, last)
+            os.fsync(self._segment)
+            os.close(self._segment)
+            self._segment = None
+
+    def _forget(self, upto: int) -> None:
+        """Remove the segments whose events are all older than ``keep`` says."""
+        segments = self._segments()
+        for path, following in zip(segments, segments[1:], strict=False):
+            if _begins_after(following) <= upto - self._keep:
+                path.unlink()
+
+    def _abandon(self) -> None:
+        if self._segment is not None:
+            os.close(self._segment)
+            self._segment = None
+        for path in self._segments():
+            path.unlink()
+
+    def _segments(self) -> list[Path]:
+        """Return the paths of the newest epoch's segments, the oldest first."""
+        named = [path for path in self._folder.iterdir() if _SEGMENT.fullmatch(path.name)]
+        newest = max(named, key=lambda path: path.stat().st_mtime_ns, default=None)
+        return sorted(path for path in named if newest and path.name[:8] == newest.name[:8])
+
+
+def _begins_after(path: Path) -> int:
+    return int(path.name[9:29])
+
+
+def _note(text: str) -> bytes:
+    return b": note %b\n\n" % text.encode() if text else b""
+
+
+def _read(segments: list[Path], decoder: Decoder) -> Recovered | None:
+    """Return what the segments hold; None when the last may have lost what was on it.
+
+    Raises:
+        GarbledEventError: a segment is damaged before its last frame.
+    """
+    found: Recovered | None = None
+    for path in segments:
+        whole = _whole(path, is_last=path is segments[-1])
+        if whole is None:
+            return None
+        for kept in _kept(whole, decoder):
+            found = _with(found, kept)
+    return found
+
+
+def _whole(path: Path, *, is_last: bool) -> bytes | None:
+    """Return the whole frames of a segment, its torn tail cut off."""
+    raw = path.read_bytes()
+    whole = raw[: raw.rfind(b"\n\n") + 2] if b"\n\n" in raw else b""
+    if len(whole) < len(raw):
+        if not is_last:
+            raise GarbledEventError("segment", f"{path.name} is cut off")
+        log.warning("tape_tail_cut", segment=path.name, bytes=len(raw) - len(whole))
+        os.truncate(path, len(whole))
+    if is_last and not _is_safe(whole):
+        log.warning("tape_not_closed", segment=path.name, then="a new epoch begins")
+        return None
+    return whole
+
+
+def _with(found: Recovered | None, kept: Kept | str) -> Recovered | None:
+    """Return what was found, and now this too."""
+    if isinstance(kept, str):
+        if found is not None:
+            found.footnote = kept
+    elif found is None:
+        found = Recovered(kept.id.epoch, kept)
+    elif kept.fact.kind != "snapshot":
+        _follow(found, kept)
+    return found
+
+
+def _follow(found: Recovered, kept: Kept) -> None:
+    last = found.events[-1].id.n if found.events else found.opening.id.n
+    if kept.id.epoch != found.epoch or kept.id.n != last + 1:
+        raise GarbledEventError("segment", f"{kept.id} does not follow {found.epoch}-{last}")
+    found.events.append(kept)
+
+
+def _kept(whole: bytes, decoder: Decoder) -> Iterator[Kept | str]:
+    """Yield the events of a segment, and as text the notes between them."""
+    for block in whole.split(b"\n\n")[:-1]:
+        if block.startswith(b": note "):
+            yield block.removeprefix(b": note ").decode()
+        elif not block.startswith(b":"):
+            found = _FRAME.fullmatch(block)
+            event_id = EventId.parse(found[1].decode()) if found else None
+            fact = decoder.decode(found[2].decode(), found[3]) if found else None
+            if event_id is None or fact is None:
+                raise GarbledEventError("segment", f"no frame of ours: {block[:60]!r}")
+            yield Kept(event_id, fact, block + b"\n\n")
+
+
+def _is_safe(whole: bytes) -> bool:
+    """Tell whether all that was written to a last segment must still be there."""
+    boot = b": boot %b\n\n" % _boot_id().encode()
+    return whole.endswith(_CLOSED) or (bool(_boot_id()) and whole.startswith(boot))
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+
+
+def _write(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
