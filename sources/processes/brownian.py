@@ -99,7 +99,7 @@ class OrnsteinUhlenbeck:
         check_scale(self.sigma, self.dt)
 
     def prices(self, start: float, rng: Random) -> Iterator[float]:
-        """Yield the prices after ``start``; they may pass zero when ``sigma`` is out of all reason."""
+        """Yield the prices after ``start``; with an unreasonable ``sigma`` they pass zero."""
         level, kept = start * self.mu, exp(-self.kappa * self.dt)
         spread = start * self.sigma * sqrt(-expm1(-2 * self.kappa * self.dt) / (2 * self.kappa))
         price, normal = start, rng.gauss

@@ -1,4 +1,4 @@
-"""Assets that move together: each source draws the shocks of the whole market, and takes its own."""
+"""Assets that move together: each source draws the shocks of the market, and takes its own."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -17,8 +17,8 @@ class Hawkes:
         alpha: how much an arrival raises the intensity.
         beta: how fast that fades, per second; ``alpha < beta``.
 
-    In the long run there are ``mu / (1 - n)`` arrivals per second, with ``n = alpha / beta``, and the
-    variance of a count over its mean tends to ``1 / (1 - n)^2``.
+    In the long run there are ``mu / (1 - n)`` arrivals per second, with ``n = alpha / beta``, and
+    the variance of a count over its mean tends to ``1 / (1 - n)^2``.
 
     Source:
         Hawkes (1971), Biometrika 58, 83-90; thinning: Ogata (1981), IEEE Trans. Information Theory

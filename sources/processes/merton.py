@@ -25,7 +25,8 @@ class MertonJumps:
         dt: years a tick; ``lambda_ * dt`` is at most 100.
 
     Source:
-        Merton (1976), Option pricing when underlying stock returns are discontinuous, JFE 3, 125-144.
+        Merton (1976), Option pricing when underlying stock returns are discontinuous,
+        J. Financial Economics 3, 125-144.
     """
 
     mu: float = 0.0
@@ -57,7 +58,7 @@ class MertonJumps:
 
 
 def poisson(silence: float, rng: Random) -> int:
-    """Return a Poisson count whose probability of zero is ``silence``, by Knuth's product method."""
+    """Return a Poisson count whose probability of zero is ``silence``, by Knuth's method."""
     count, product = 0, rng.random()
     while product > silence:
         count += 1

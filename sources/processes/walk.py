@@ -21,10 +21,10 @@ class Walk:
         tick_size: one step of the grid, in the quote currency.
 
     The steps are integers drawn by ``Random.random`` alone, the one generator that Python promises
-    to keep, so that a seed gives the same prices on every machine. The free walk has no bounds; what
-    is yielded is the free walk folded into [one tick, 10^12), as if mirrors stood there: both its
-    position and its direction are reflected, and no draw is added, so that a path is untouched until
-    it meets a mirror. Steps of one direction follow each other, so that the returns have the
+    to keep, so that a seed gives the same prices on every machine. The free walk has no bounds;
+    what is yielded is the free walk folded into [one tick, 10^12), as if mirrors stood there: its
+    position and its direction are both reflected, and no draw is added, so that a path is untouched
+    until it meets a mirror. Steps of one direction follow each other, so that the returns have the
     autocorrelation ``E[u]^2 / E[u^2] * (1 - 2 * flip)^k`` at lag k: 0.5 at lag 1 by default.
     """
 

@@ -1,0 +1,161 @@
+"""A source as a process: ``python -m sources SYMBOL``, ``replay`` or ``facts``."""
+
+import asyncio
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import Final
+
+import structlog
+
+from market.errors import InvalidValueError, MarketError, SettingsError
+from market.logs import configure_from
+from market.server import serve
+from market.settings import Environment, environment
+from market.values import Symbol, symbol
+from sources.app import create_app, live, process_prices, recorded
+from sources.command import facts_parser, live_parser, replay_parser
+from sources.facts import gates, log_returns
+from sources.facts_report import draw, table
+from sources.processes import create_process, generator
+from sources.recording import BadRowError, Columns, RecordingError, Row, heading, rows
+from sources.replay import Speed, replayed
+from sources.settings import Settings, SourceSettings
+from sources.source import Source
+
+START: Final = 70_400.0  # of a process that no symbol gives a start
+MOST_STEPS: Final = 10_000_000
+
+log = structlog.get_logger("sources")
+
+
+def run_live(env: Environment, asked: Namespace) -> int:
+    """Stream a symbol's live prices until the process is asked to end."""
+    settings = Settings.from_env(env, _symbol(asked.symbol))
+    configure_from(env, f"source-{asked.symbol.lower()}")
+    return _run(live(settings, on_failure=_stop), settings.source, failed=1)
+
+
+def run_replay(env: Environment, asked: Namespace) -> int:
+    """Stream a recording, and its end, until the process is asked to end."""
+    settings = SourceSettings.from_env(env, _symbol(asked.symbol))
+    if asked.port is not None:
+        server = replace(settings.server, port=asked.port, port_setting="--port")
+        settings = replace(settings, server=server)
+    configure_from(env, f"source-{asked.symbol.lower()}")
+    speed = Speed(factor=asked.speed, interval_s=asked.interval)
+    plan = replayed(_rows(asked, settings), settings.instrument, speed, datetime.now(UTC))
+    source = recorded(settings, plan, waits=asked.wait, on_failure=_stop)
+    return _run(source, settings, failed=2)
+
+
+def run_facts(env: Environment, asked: Namespace) -> int:
+    """Print the gates of a series of prices, and draw it when asked to."""
+    title, prices = _series(env, asked)
+    returns = log_returns(prices)
+    sys.stdout.write(f"{title}: {len(returns)} returns\n{table(gates(returns))}")
+    if asked.plot is not None:
+        draw(returns, title, asked.plot)
+        sys.stdout.write(f"drawn in {asked.plot}\n")
+    return 0
+
+
+COMMANDS: Final[
+    dict[str, tuple[Callable[[], ArgumentParser], Callable[[Environment, Namespace], int]]]
+] = {
+    "replay": (replay_parser, run_replay),
+    "facts": (facts_parser, run_facts),
+}
+
+
+def main(arguments: Sequence[str] | None = None, env: Environment | None = None) -> int:
+    """Do what the command line asks for; return 2 when it, a setting or a recording is wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    word = given[0] if given else ""
+    parser, run = COMMANDS.get(word, (live_parser, run_live))
+    asked = parser().parse_args(given[1:] if word in COMMANDS else given)
+    try:
+        return run(env or environment(), asked)
+    except MarketError as error:
+        sys.stderr.write(f"sources: {error}\n")
+        return 2
+
+
+def _run(source: Source, settings: SourceSettings, *, failed: int) -> int:
+    app = create_app(source, settings.stream)
+    try:
+        asyncio.run(serve(app, settings.server, source.hub.close))
+    except MarketError as error:
+        log.error("not_started", problem=str(error))  # noqa: TRY400  the port's owner is no bug
+        return 1
+    if source.failure is not None:
+        sys.stderr.write(f"sources: {source.failure}\n")
+        return failed
+    return 0
+
+
+def _stop() -> None:
+    """Ask the server of this process to end, as a supervisor would."""
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _symbol(text: str) -> Symbol:
+    try:
+        return symbol(text)
+    except InvalidValueError as error:
+        raise SettingsError("SYMBOLS", str(error)) from error
+
+
+def _rows(asked: Namespace, settings: SourceSettings) -> Iterator[Row]:
+    """Return the rows to replay; the first is read now, so that a wrong file is never served."""
+    found = rows(
+        asked.file,
+        _columns(asked),
+        lowest=settings.instrument.tick_size / 2,
+        on_bad=_skipped if asked.skip_bad else None,
+    )
+    first = next(found, None)
+    if first is None:
+        raise RecordingError(asked.file, "has no rows")
+    return chain([first], found)
+
+
+def _columns(asked: Namespace) -> Columns:
+    names = heading(asked.file)
+    time = asked.time_column
+    if time is None and asked.interval is None:
+        if "timestamp" not in names:
+            raise RecordingError(
+                asked.file, "no column 'timestamp': give --time-column or --interval"
+            )
+        time = "timestamp"
+    volume = asked.volume_column or ("volume" if "volume" in names else None)
+    return Columns(price=asked.column, time=time, volume=volume)
+
+
+def _skipped(error: BadRowError) -> None:
+    log.warning("row_skipped", line=error.line, problem=error.problem)
+
+
+def _series(env: Environment, asked: Namespace) -> tuple[str, list[float]]:
+    if asked.csv is not None:
+        found = rows(asked.csv, Columns(price=asked.column))
+        return f"{asked.csv.name}, {asked.column}", [float(row.price) for row in found]
+    if not 0 < asked.steps <= MOST_STEPS:
+        raise InvalidValueError(f"--steps {asked.steps} must be 1 to {MOST_STEPS}")
+    if asked.symbol is not None:
+        settings = Settings.from_env(env, _symbol(asked.symbol))
+        prices, title = process_prices(settings, asked.seed), f"{asked.symbol}"
+    else:
+        name = asked.process or "realistic"
+        process = create_process(name, lambda _, default: default)
+        prices, title = process.prices(START, generator(asked.seed, "facts")), name
+    return f"{title}, seed {asked.seed}", list(islice(prices, asked.steps + 1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
