@@ -20,7 +20,7 @@ from exchange.positions import (
     plain,
     total,
 )
-from market.orders import OrderFilled
+from market.orders import OrderFilled, SelfTradePrevention
 from market.values import Side, Symbol
 
 HOUSE: Final = "house"
@@ -37,7 +37,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     starting_cash: Decimal
     short_selling: bool = False
     leverage: Decimal = Decimal(1)
-    self_trade_prevention: str = "expire_taker"
+    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.EXPIRE_TAKER
 
     @property
     def margin(self) -> bool:
@@ -75,7 +75,7 @@ class AccountView(Struct, frozen=True, kw_only=True):
     starting_cash: Decimal
     short_selling: bool
     leverage: Decimal
-    self_trade_prevention: str
+    self_trade_prevention: SelfTradePrevention
 
 
 class AccountState(Struct, frozen=True, kw_only=True):

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from market.values import Symbol
 
-MONEY: Final = Context(prec=50, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
-"""The arithmetic of money: what is not exact in 50 digits raises ``decimal.Inexact``."""
+MONEY: Final = Context(prec=100, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+"""The arithmetic of money: what is not exact in 100 digits raises ``decimal.Inexact``."""
 
 DECIMALS: Final = 12
 """Decimals of a division: an average price, and the cost of a part of a position."""
@@ -20,7 +20,7 @@ LOTS: Final = 1_000
 
 ZERO: Final = Decimal(0)
 
-_WIDE: Final = Context(prec=120)
+_WIDE: Final = Context(prec=250)
 _add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
 _minus = MONEY.minus  # a bare ``-x`` would round to the digits of the thread's own context
 

@@ -49,11 +49,8 @@ def damaged(path: Path, sql: str) -> None:
 
 
 def good(path: Path) -> Sequence[int]:
-    found = []
     with JournalFile(path, read_only=True) as file:
-        for record in checked(file.records(), Head()):
-            found.append(record.seq)
-    return found
+        return [record.seq for record in checked(file.records(), Head())]
 
 
 async def opened(path: Path, head: Head = Head()) -> DiskJournal:  # noqa: B008 - it is frozen
