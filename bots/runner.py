@@ -1,14 +1,13 @@
 """The one loop: feed -> strategy -> exchange, and back to the strategy what came of it."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from bots.adoption import told
-from bots.answers import differences
+from bots.answers import AccountAnswer, OrderAnswer, differences
 from bots.bot import Bot
 from bots.desk import NO_SYMBOL, Desk
 from bots.exchange_client import ExchangeRefusedError
@@ -44,8 +43,7 @@ class Runner:
         self._bot, self._feed, self._desk = bot, feed, desk
         self._session, self._status_s = session, status_s
         self._clock, self._log = clock, log
-        self._waiting: deque[Command] = deque()
-        self._something_waits = asyncio.Event()
+        self._waiting: asyncio.Queue[Command] = asyncio.Queue(MOST_WAITING)
         self._line = asyncio.Lock()  # held while an order is on its way, or the books are compared
         self._sent = 0
 
@@ -63,7 +61,7 @@ class Runner:
                 running = [tasks.create_task(loop) for loop in loops]
                 async for fact in self._feed:
                     self._hear([fact])
-                await self._all_sent()
+                await self._waiting.join()
                 for each in running:
                     each.cancel()
         except BaseExceptionGroup as group:
@@ -78,10 +76,9 @@ class Runner:
 
     def _enqueue(self, command: Command) -> None:
         """Put a command in the line; when that is full the strategy hears that it was refused."""
-        if len(self._waiting) < MOST_WAITING:
-            self._waiting.append(self._named(command))
-            self._something_waits.set()
-        else:
+        try:
+            self._waiting.put_nowait(self._named(command))
+        except asyncio.QueueFull:
             symbol = command.symbol if isinstance(command, PlaceOrder) else NO_SYMBOL
             self._bot.hear(self._desk.rejected(symbol, "too-many-waiting", "the line is full"))
 
@@ -94,15 +91,10 @@ class Runner:
 
     async def _send(self) -> None:
         while True:
-            await self._something_waits.wait()
+            command = await self._waiting.get()
             async with self._line:
-                while self._waiting:
-                    self._hear(await self._desk.carry_out(self._waiting.popleft()))
-                self._something_waits.clear()
-
-    async def _all_sent(self) -> None:
-        while self._something_waits.is_set():
-            await asyncio.sleep(0.01)
+                self._hear(await self._desk.carry_out(command))
+            self._waiting.task_done()
 
     async def _report(self) -> None:
         while True:
@@ -142,20 +134,25 @@ class Runner:
 
     async def _begin_anew(self) -> None:
         """Take the books of the exchange over, as soon as it answers."""
-        self._waiting.clear()
-        said = False
-        while True:
-            try:
-                account = await self._desk.account()
-                orders = await self._desk.past_orders() if account else []
-                break
-            except ExchangeRefusedError as refusal:
-                if not said:
-                    self._log.warning(
-                        "exchange_not_there", code=refusal.code, reason=refusal.detail
-                    )
-                said = True
-            await asyncio.sleep(AGAIN_S)
+        account, orders = await self._books()
+        while not self._waiting.empty():  # what the strategy of before has ordered
+            self._waiting.get_nowait()
+            self._waiting.task_done()
         self._bot.begin_anew(account, told(account, orders, self._clock) if account else ())
         if account is not None:
             self._log.info("account_adopted", **self._bot.status())
+
+    async def _books(self) -> tuple[AccountAnswer | None, Sequence[OrderAnswer]]:
+        """Ask for the account and its orders until the exchange answers."""
+        is_said = False
+        while True:
+            try:
+                account = await self._desk.account()
+                return account, await self._desk.past_orders() if account else []
+            except ExchangeRefusedError as refusal:
+                if not is_said:
+                    self._log.warning(
+                        "exchange_not_there", code=refusal.code, reason=refusal.detail
+                    )
+                is_said = True
+            await asyncio.sleep(AGAIN_S)
