@@ -31,7 +31,9 @@ class _Process(Protocol):
 class _Event(Protocol):
     """What we use of an event of supervisor's."""
 
-    process: _Process
+    @property
+    def process(self) -> _Process: ...
+
     channel: str
     data: bytes
 
