@@ -1,0 +1,180 @@
+"""Many sources -> one numbered stream. Each is read by a task of its own and disturbs no other."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from market.clock import Clock
+from market.errors import InvalidValueError, StreamError
+from market.events import Fact, Gap, Shutdown, SourceState, State, Tick
+from market.feed import Feed, FeedEnded, FeedGarbled, FeedLost
+from market.hub import Hub
+from market.values import Instrument, Symbol
+
+log = structlog.get_logger("exchange.merging")
+
+RETRY_REFUSED_S = 5.0
+
+
+@dataclass(slots=True)
+class Source:
+    """What is known of one source: how it is, its last tick, and the faults it has had."""
+
+    instrument: Instrument
+    state: State = State.DOWN
+    tick: Tick | None = None
+    last_id: str = ""
+    source_seq: int = 0
+    heard: float = 0.0
+    connected: bool = False
+    ticks: int = 0
+    faults: int = 0
+    lost_ticks: int = 0
+
+
+class Merging:
+    """The sources of the exchange, merged into the order in which their ticks arrive.
+
+    Args:
+        instruments: what is streamed; a tick of anything else, or off the grid, is a fault.
+        hub: where ticks and the states of sources are published.
+        clock: the time of a change of state.
+        stale_after_s: how long a connected source may be silent.
+        on_tick: told of each merged tick, after it was published.
+    """
+
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        *,
+        hub: Hub,
+        clock: Clock,
+        stale_after_s: float,
+        on_tick: Callable[[Tick], None] = lambda tick: None,
+    ) -> None:
+        self.sources = {of.symbol: Source(of) for of in instruments}
+        self._hub, self._clock, self._on_tick = hub, clock, on_tick
+        self._stale_after = stale_after_s
+
+    @property
+    def states(self) -> dict[Symbol, State]:
+        """How each source is."""
+        return {symbol: source.state for symbol, source in self.sources.items()}
+
+    @property
+    def ticks(self) -> list[Tick]:
+        """The last tick of each symbol that has had one."""
+        return [source.tick for source in self.sources.values() if source.tick is not None]
+
+    @property
+    def positions(self) -> str:
+        """Where each source's stream was read to, as one line of JSON."""
+        return json.dumps({symbol: source.last_id for symbol, source in self.sources.items()})
+
+    def restore(self, facts: Iterable[Fact], positions: str) -> None:
+        """Take up where an earlier process left off: its stream's facts, and how far it read."""
+        for fact in facts:
+            if isinstance(fact, Tick) and fact.symbol in self.sources:
+                self.sources[fact.symbol].tick = fact
+        known: Mapping[str, str] = json.loads(positions or "{}")
+        for symbol, source in self.sources.items():
+            source.last_id = known.get(symbol, "")
+
+    async def read(self, symbol: Symbol, open_feed: Callable[[str], Feed]) -> None:
+        """Read one source for ever; ``open_feed`` opens its feed after a given last id."""
+        source = self.sources[symbol]
+        while True:
+            feed = open_feed(source.last_id)
+            try:
+                async with aclosing(feed.batches()) as batches:
+                    await self._follow(source, feed, batches)
+            except StreamError as error:
+                self._fault(source, "source_refused", problem=str(error))
+            self._change(source, State.DOWN)
+            await asyncio.sleep(RETRY_REFUSED_S)
+
+    async def _follow(
+        self, source: Source, feed: Feed, batches: AsyncIterator[list[Fact]]
+    ) -> None:
+        async for facts in batches:
+            for fact in facts:
+                self._take(source, fact)
+            source.last_id = feed.last_id
+
+    def watch(self, now: float) -> None:
+        """Mark as stale what is connected and has been silent for too long; call it regularly."""
+        for source in self.sources.values():
+            silent = now - source.heard > self._stale_after
+            if source.connected and silent and source.state is not State.STALE:
+                self._change(source, State.STALE)
+
+    def _take(self, source: Source, fact: Fact) -> None:
+        match fact:
+            case Tick():
+                self._merge(source, fact)
+            case FeedLost(reason=reason):
+                source.connected = False
+                self._change(source, State.DOWN, reason=reason)
+            case FeedEnded():
+                source.connected = False
+                log.info("source_ended", symbol=source.instrument.symbol)
+            case FeedGarbled(problem=problem):
+                self._fault(source, "source_garbled", problem=problem)
+            case Gap():
+                self._fault(source, "source_gap", missed=fact.missed, reason=fact.reason)
+                source.source_seq = 0
+            case Shutdown(reason=reason):
+                log.info("source_leaving", symbol=source.instrument.symbol, reason=reason)
+            case _:
+                self._connected(source)
+
+    def _connected(self, source: Source) -> None:
+        source.connected, source.heard = True, asyncio.get_running_loop().time()
+
+    def _merge(self, source: Source, tick: Tick) -> None:
+        """Publish a source's tick under the exchange's own number, when it is one."""
+        of = source.instrument
+        try:
+            if tick.symbol != of.symbol:
+                raise InvalidValueError(f"a tick of {tick.symbol[:20]!r}")
+            price, volume = of.price(tick.price), of.quantity(tick.volume)
+        except InvalidValueError as error:
+            self._fault(source, "source_lies", problem=str(error))
+            return
+        self._count(source, tick.seq)
+        self._connected(source)
+        self._change(source, State.UP)
+        seq = source.tick.seq + 1 if source.tick is not None else 1
+        merged = Tick(symbol=of.symbol, price=price, volume=volume, time=tick.time, seq=seq)
+        source.tick = merged
+        source.ticks += 1
+        self._hub.publish(merged)
+        self._on_tick(merged)
+
+    def _count(self, source: Source, seq: int) -> None:
+        """Notice ticks that the source numbered and that never came."""
+        missing = seq - source.source_seq - 1
+        if source.source_seq and missing > 0:
+            source.lost_ticks += missing
+            self._fault(source, "ticks_lost", missing=missing, before=seq)
+        source.source_seq = seq
+
+    def _change(self, source: Source, state: State, **why: object) -> None:
+        if source.state is state:
+            return
+        source.state = state
+        symbol = source.instrument.symbol
+        speak = log.info if state is State.UP else log.warning
+        speak("source_" + state.value, symbol=symbol, **why)
+        self._hub.publish(SourceState(symbol=symbol, state=state, since=self._clock.now()))
+
+    def _fault(self, source: Source, event: str, **what: object) -> None:
+        """Log a source's fault; a source that never stops is quoted less and less often."""
+        source.faults += 1
+        if source.faults < 10 or source.faults & (source.faults - 1) == 0:
+            log.warning(event, symbol=source.instrument.symbol, faults=source.faults, **what)

@@ -1,0 +1,112 @@
+"""What the settings say about the exchange."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from exchange.commands import Charter
+from exchange.journal import Synchronous
+from exchange.rules import House, Rules
+from market.errors import InvalidValueError, SettingsError
+from market.server import ServerSettings
+from market.settings import (
+    Environment,
+    instrument,
+    one_of,
+    real,
+    source_url,
+    symbols,
+    whole,
+    words,
+)
+from market.streaming import StreamSettings
+from market.values import Instrument, Symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that the exchange is told from outside."""
+
+    instruments: Mapping[Symbol, Instrument]
+    sources: Mapping[Symbol, str]
+    charter: Charter
+    server: ServerSettings
+    stream: StreamSettings
+    data: Path
+    history: int = 100_000
+    heartbeat_s: float = 15.0
+    stale_after_s: float = 10.0
+    delay_s: float = 1.0
+    synchronous: Synchronous = "normal"
+    snapshot_every: int = 100_000
+    recent: int = 1000
+    cors_origins: tuple[str, ...] = ("*",)
+
+    @classmethod
+    def from_env(cls, env: Environment) -> "Settings":
+        """Read the settings; raise SettingsError that names the wrong one."""
+        names = symbols(env)
+        instruments = {name: instrument(env, name) for name in names}
+        return cls(
+            instruments=instruments,
+            sources={name: source_url(env, name) for name in names},
+            charter=_charter(env, tuple(instruments.values())),
+            server=ServerSettings.from_env(env, "EXCHANGE_PORT"),
+            stream=StreamSettings.from_env(env),
+            data=env.read("DATA_DIR", Path),
+            history=env.read("HISTORY", whole(1, 10_000_000)),
+            heartbeat_s=env.read("HEARTBEAT_S", real(0.05, 3600)),
+            stale_after_s=env.read("STALE_AFTER_S", real(0.05, 1e6)),
+            delay_s=env.read("DELAY_SECONDS", real(0.001, 3600)),
+            synchronous=_synchronous(env),
+            snapshot_every=env.read("JOURNAL_SNAPSHOT_EVERY", whole(100, 10**9)),
+            recent=env.read("RECENT", whole(1, 1_000_000)),
+            cors_origins=env.read("CORS_ORIGINS", words, default=()),
+        )
+
+
+def _charter(env: Environment, instruments: tuple[Instrument, ...]) -> Charter:
+    """Return what the venue opens under."""
+    return Charter(
+        instruments=instruments,
+        rules=_rules(env),
+        sourced=tuple(of.symbol for of in instruments),
+        starting_cash=env.read("STARTING_CASH", _money),
+        orders_kept=env.read("ORDERS_KEPT", whole(1, 100_000_000)),
+        max_accounts=env.read("MAX_ACCOUNTS", whole(1, 100_000_000)),
+    )
+
+
+def _rules(env: Environment) -> Rules:
+    try:
+        return Rules(
+            maker_fee_bps=env.read("MAKER_FEE_BPS", Decimal),
+            taker_fee_bps=env.read("TAKER_FEE_BPS", Decimal),
+            price_band_pct=env.read("PRICE_BAND_PCT", Decimal),
+            min_notional=env.read("MIN_NOTIONAL", Decimal),
+            max_quantity=env.read("MAX_QUANTITY", Decimal),
+            max_open_orders=env.read("MAX_OPEN_ORDERS", whole(0, 10**9)),
+            halt_move_pct=env.read("HALT_MOVE_PCT", Decimal),
+            halt_window_s=env.read("HALT_WINDOW_S", real(0, 1e9)),
+            halt_s=env.read("HALT_S", real(0, 1e9)),
+            auction_s=env.read("AUCTION_S", real(0, 1e9)),
+            house=House(
+                levels=env.read("HOUSE_LEVELS", whole(0, 1000)),
+                spread_ticks=env.read("HOUSE_SPREAD_TICKS", whole(1, 10**6)),
+                quantity=env.read("HOUSE_QUANTITY", Decimal),
+            ),
+        )
+    except InvalidValueError as error:
+        raise SettingsError("the rules", str(error)) from error
+
+
+def _synchronous(env: Environment) -> Synchronous:
+    return "full" if env.read("JOURNAL_SYNCHRONOUS", one_of("full", "normal")) == "full" else "normal"
+
+
+def _money(text: str) -> Decimal:
+    value = Decimal(text)
+    if not 0 <= value < 10**12:
+        raise ValueError("it must be in [0, 10^12)")
+    return value
