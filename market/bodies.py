@@ -1,0 +1,111 @@
+"""JSON bodies of requests -> models: decimals stay exact, and every bad field is named."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeVar, get_args
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from market.problems import ProblemError
+
+MAX_BODY_BYTES: Final = 64 * 1024
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+async def read_body(
+    request: Request, model: type[T], aliases: Mapping[str, str] | None = None
+) -> T:
+    """Return the body of a request as ``model``.
+
+    Args:
+        aliases: other names of fields, each with the name it stands for.
+
+    Raises:
+        ProblemError: 413 when it is over 64 KiB; 422 when it is not JSON, not an object, or when
+            fields are missing, wrong or unknown; ``errors`` then names each with its problem.
+    """
+    return as_model(_parsed(await _bytes(request)), model, aliases)
+
+
+def as_model(body: object, model: type[T], aliases: Mapping[str, str] | None = None) -> T:
+    """Return a parsed body as ``model``; raise the 422 problem that names every bad field."""
+    if not isinstance(body, dict):
+        raise _invalid("The body must be a JSON object.")
+    errors: list[dict[str, str]] = []
+    given = _renamed(body, aliases or {}, errors)
+    values: dict[str, Any] = {}
+    known = msgspec.structs.fields(model)
+    for field in known:
+        if field.encode_name in given:
+            problem, value = _converted(given[field.encode_name], field.type)
+            values[field.name] = value
+            if problem:
+                errors.append({"field": field.encode_name, "problem": problem})
+        elif field.required:
+            errors.append({"field": field.encode_name, "problem": "is missing"})
+    unknown = given.keys() - {field.encode_name for field in known}
+    errors += (
+        {"field": name[:80], "problem": "is not known here"} for name in sorted(unknown)[:20]
+    )
+    if errors:
+        raise _invalid("; ".join(f"{e['field']} {e['problem']}" for e in errors[:5]), errors)
+    return model(**values)
+
+
+async def _bytes(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                detail = f"The body is over {MAX_BODY_BYTES} bytes."
+                raise ProblemError(413, "content-too-large", detail)
+    except ClientDisconnect as error:  # nobody is there to read this
+        raise ProblemError(400, "client-disconnected", "The body broke off.") from error
+    return bytes(body)
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"The body is not JSON: {str(error)[:200]}.") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _renamed(
+    body: dict[str, Any], aliases: Mapping[str, str], errors: list[dict[str, str]]
+) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, value in body.items():
+        meant = aliases.get(name, name)
+        if meant in given:
+            errors.append({"field": name, "problem": f"says again what {meant} is"})
+        given[meant] = value
+    return given
+
+
+def _converted(value: object, wanted: Any) -> tuple[str, Any]:
+    """Return what is wrong with ``value``, "" when nothing is, and the value as it is wanted."""
+    if Decimal in (wanted, *get_args(wanted)) and value is not None:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            return "must be a number", None
+        return "", Decimal(value)
+    try:
+        return "", msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        return _in_words(str(error)), None
+
+
+def _in_words(problem: str) -> str:
+    return problem[:1].lower() + problem[1:200].replace("`", "")
+
+
+def _invalid(detail: str, errors: list[dict[str, str]] | None = None) -> ProblemError:
+    return ProblemError(422, "invalid-body", detail, errors=errors or [])
