@@ -1,0 +1,131 @@
+"""Operations of an HTTP interface, and the OpenAPI 3.1 document that describes them.
+
+The models that read requests and write answers are the ones that the document is made from.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+
+_REF: Final = "#/components/schemas/{name}"
+
+
+class BadField(msgspec.Struct, frozen=True):
+    """A field of a body, and what is wrong with it."""
+
+    field: str
+    problem: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[BadField] = []
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A part of the path, the query or the head of a request."""
+
+    name: str
+    about: str
+    schema: Mapping[str, object]
+    where: str = "query"
+
+    def described(self) -> dict[str, object]:
+        """Return the parameter as the document has it."""
+        return {
+            "name": self.name,
+            "in": self.where,
+            "required": self.where == "path",
+            "description": self.about,
+            "schema": dict(self.schema),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What one method does at one path; ``answer`` is a model, or a media type for a stream."""
+
+    method: str
+    path: str
+    about: str
+    answer: Any
+    body: type[msgspec.Struct] | None = None
+    parameters: Sequence[Parameter] = ()
+    problems: Sequence[int] = ()
+    tag: str = "market"
+    statuses: Mapping[int, str] | None = None
+
+
+def document(title: str, version: str, about: str, operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of ``operations``."""
+    listed = list(operations)
+    models = [model for one in listed for model in (one.answer, one.body) if _is_model(model)]
+    found, components = msgspec.json.schema_components([*models, Problem], ref_template=_REF)
+    schemas = iter(found)
+    paths: dict[str, dict[str, object]] = {}
+    for one in listed:
+        answer = next(schemas) if _is_model(one.answer) else None
+        body = next(schemas) if _is_model(one.body) else None
+        paths.setdefault(one.path, {})[one.method.lower()] = _described(one, answer, body)
+    made = {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": about},
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+    described: dict[str, Any] = _with_numbers(made)
+    return described
+
+
+def _is_model(model: Any) -> bool:
+    return model is not None and not isinstance(model, str)
+
+
+def _described(one: Operation, answer: Any, body: Any) -> dict[str, Any]:
+    media = one.answer if isinstance(one.answer, str) else "application/json"
+    schema = {"type": "string"} if answer is None else answer
+    responses: dict[str, Any] = {
+        "200": {"description": "Done.", "content": {media: {"schema": schema}}}
+    }
+    for status, why in (one.statuses or {}).items():
+        responses[str(status)] = {"description": why}
+    for status in one.problems:
+        content = {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}}
+        responses[str(status)] = {"description": "Refused.", "content": content}
+    found: dict[str, Any] = {
+        "summary": one.about,
+        "tags": [one.tag],
+        "operationId": _name(one),
+        "parameters": [parameter.described() for parameter in one.parameters],
+        "responses": responses,
+    }
+    if body is not None:
+        content = {"application/json": {"schema": body}}
+        found["requestBody"] = {"required": True, "content": content}
+    return found
+
+
+def _name(one: Operation) -> str:
+    words = [word.strip("{}") for word in one.path.split("/") if word]
+    return "_".join([one.method.lower(), *words]).replace(".", "_").replace("-", "_")
+
+
+def _with_numbers(value: Any) -> Any:
+    """Return the document with decimals as the numbers that they are on our wire."""
+    if isinstance(value, dict):
+        if value.get("format") == "decimal":
+            return {**{k: v for k, v in value.items() if k != "format"}, "type": "number"}
+        return {key: _with_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(inner) for inner in value]
+    return value
