@@ -77,14 +77,14 @@ def _loaded(path: Path) -> ModuleType:
 
 def _class(module: ModuleType, wanted: str) -> type[Strategy]:
     """The class of that name in the module, or its only strategy when there is no name."""
-    own = {
+    own: dict[str, Any] = {
         name: found
         for name, found in vars(module).items()
         if inspect.isclass(found) and found.__module__ == module.__name__ and _decides(found)
     }
     listed = ", ".join(own) or "no class with a method decide"
     if not wanted and len(own) == 1:
-        return next(iter(own.values()))
+        return cast("type[Strategy]", next(iter(own.values())))
     found: Any = getattr(module, wanted, None) if wanted else None
     if found is None:
         raise StrategyError(f"{module.__file__} has no class {wanted or '?'!r}; it has {listed}")

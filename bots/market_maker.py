@@ -19,10 +19,11 @@ from market.values import Instrument, Symbol
 
 
 class MarketMaker:
-    """Quotes both sides of each tick, ``half_spread`` ticks away, and leans against its inventory.
+    """Quotes a bid and an ask around each tick, and leans against its inventory.
 
-    With a full inventory (``depth`` amounts) both quotes stand ``half_spread`` ticks lower, so
-    that the ask is at the price; it never bids for more, and never asks for more than it holds.
+    The quotes stand ``half_spread`` ticks away. With a full inventory (``depth`` amounts) both
+    stand ``half_spread`` ticks lower, so that the ask is at the price; it never bids for more,
+    and never asks for more than it holds.
     Source of the lean: Avellaneda and Stoikov (2008), High-frequency trading in a limit order
     book, Quantitative Finance 8, 217-224, with a linear reservation price.
     """
