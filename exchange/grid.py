@@ -22,8 +22,11 @@ class Grid:
         self._values: dict[int, Decimal] = {}
 
     def whole(self, value: Decimal) -> int:
-        """Return how many steps ``value`` is; raise OffGridError when that is not a whole number."""
-        steps = self._wholes.get(value) if value == value else None  # a NaN has no hash
+        """Return how many steps ``value`` is; raise OffGridError when it is off the grid."""
+        try:
+            steps = self._wholes.get(value)
+        except TypeError:  # a signalling NaN has no hash
+            steps = None
         if steps is None:
             steps = int(self._context.divide(on_grid(self._what, value, self.step), self.step))
             if len(self._wholes) >= _REMEMBERED:
@@ -32,7 +35,7 @@ class Grid:
         return steps
 
     def nearest(self, value: Decimal) -> int:
-        """Return the number of steps nearest to ``value``, at least one; raise OffGridError for none."""
+        """Return the steps nearest to ``value``, one at least; raise OffGridError for no number."""
         if not value.is_finite() or value <= 0:
             raise OffGridError(self._what, value, self.step)
         steps = self._context.divide(value, self.step).to_integral_value(context=self._context)

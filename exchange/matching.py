@@ -1,86 +1,162 @@
-"""Commands in, facts out: the matching engine of the whole exchange; no I/O, no clock, no chance.
+"""Commands in, facts out: the matching engine of the exchange; no I/O, no clock, no chance."""
 
-Signatures first; what each fact means is in `market.orders`.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from msgspec import Struct
-
+from exchange.floor import EXPIRY, Floor
+from exchange.pit import Pit
+from exchange.price_level import Order
 from exchange.rules import Rules
-from market.errors import MarketError
+from exchange.working import Depth, EngineState, MayTrade, Sweep, UnknownOrderError, WorkingOrder
 from market.events import Fact
-from market.orders import PlaceOrder, SelfTradePrevention, TradingState
+from market.orders import OrderRejected, PlaceOrder, SelfTradePrevention, TradingState
 from market.values import Instrument, Side, Symbol
 
-Levels = tuple[tuple[Decimal, Decimal], ...]
-
-
-class UnknownOrderError(MarketError, LookupError):
-    """No working order has this id."""
-
-
-class WorkingOrder(Struct, frozen=True, kw_only=True):
-    """An open order: what was asked, how much of it is left, whether it waits for its stop price."""
-
-    order_id: int
-    order: PlaceOrder
-    quantity: Decimal  # asked for in all, after amendments and decrements
-    remaining: Decimal
-    price: Decimal | None
-    waiting: bool
-
-
-class Depth(Struct, frozen=True, kw_only=True):
-    """The visible book, best first: prices and the quantity that stands at each."""
-
-    bids: Levels
-    asks: Levels
-
-
-class Sweep(Struct, frozen=True, kw_only=True):
-    """What taking now would come to: how much is there, its value, the worst price, the taker fee."""
-
-    quantity: Decimal
-    notional: Decimal
-    worst_price: Decimal | None
-    fee: Decimal
-
-
-MayTrade = Callable[[WorkingOrder, Sequence[Fact]], bool]
-"""Asked before a triggered stop (market) trades: the order, and all facts of this call so far
-(apply those not yet applied to the ledger first). False: the order expires, `insufficient-funds`."""
+__all__ = [
+    "Depth",
+    "EngineState",
+    "MatchingEngine",
+    "MayTrade",
+    "Sweep",
+    "UnknownOrderError",
+    "WorkingOrder",
+]
 
 
 class MatchingEngine:
-    """Working signatures.
+    """Price-time priority for every instrument; the same commands give the same facts, in order.
 
-    The house trades as account "house" with negative order ids; only its OrderFilled facts appear
-    (its quotes are liquidity, not orders of an account: no accepted/cancelled facts).
+    The facts of one command come in this order: what its ``time`` brings first (orders that expire,
+    halts and auctions that end, by their own time); then the order is accepted, amended or refused;
+    then, execution by execution, the ``Trade``, the maker's ``OrderFilled``, the taker's, with what
+    self-trade prevention does where it does it; then what is left of the taker expires, if it may
+    not rest; then the stops that were set off.
+
+    Stops: the price that sets them off is that of every trade and, where the house quotes, that of
+    every source tick. A buy stop goes off at its stop price or above, a sell stop at or below. When
+    the order that moved the price is done, all stops it reached join a queue in the order in which
+    they entered the exchange; each one trades to its end, and those it sets off join the end of the
+    same queue. A stop whose price is already reached goes off at once.
+
+    Auctions take limit and stop orders; they trade at one price, by price, then time, slice by
+    slice for icebergs; both sides pay the maker's fee, the younger order gives the trade its side,
+    and self-trade prevention does not apply.
+
+    The house trades as the account ``house`` under negative order ids; of it there is only what it
+    fills: its quotes are liquidity, not orders of an account. Ids of clients' orders are not
+    negative and never used twice. A ``time`` before the last one counts as the last one.
     """
 
     def __init__(
         self,
         instruments: Mapping[Symbol, Instrument],
         rules: Rules,
-        may_trade: MayTrade = lambda order, facts: True,
-    ) -> None: ...
+        may_trade: MayTrade = lambda *_: True,
+    ) -> None:
+        self._floor = Floor()
+        self._pits = {
+            symbol: Pit(instrument, rules, self._floor, may_trade)
+            for symbol, instrument in instruments.items()
+        }
 
-    def place(self, order_id: int, order: PlaceOrder, time: datetime) -> list[Fact]: ...
-    def cancel(self, order_id: int, time: datetime) -> list[Fact]: ...  # raises UnknownOrderError
+    def place(self, order_id: int, order: PlaceOrder, time: datetime) -> list[Fact]:
+        """Return what comes of an order: accepted or rejected, and all that follows.
+
+        Raises:
+            ValueError: the id is negative, or that of a working order.
+        """
+        if order_id < 0 or order_id in self._floor.working:
+            raise ValueError(f"order id {order_id} is negative or in use")
+        facts = self._begin(time)
+        pit = self._pits.get(order.symbol)
+        if pit is None:
+            facts.append(self._unknown_symbol(order_id, order))
+        else:
+            pit.place(order_id, order)
+        return facts
+
+    def cancel(self, order_id: int, time: datetime) -> list[Fact]:
+        """Return what comes of a cancel; raise UnknownOrderError if the order is not working."""
+        self._working(order_id)
+        facts = self._begin(time)
+        order = self._floor.working.get(order_id)
+        if order is not None:  # else its time was over first
+            self._pits[order.request.symbol].cancel(order)
+        return facts
+
     def amend(
         self, order_id: int, quantity: Decimal | None, price: Decimal | None, time: datetime
-    ) -> list[Fact]: ...  # raises UnknownOrderError; AmendRejected when refused
-    def reference(self, symbol: Symbol, price: Decimal, time: datetime) -> list[Fact]: ...
-    def halt(self, symbol: Symbol, state: TradingState, time: datetime) -> list[Fact]: ...
-    def resume(self, symbol: Symbol, time: datetime) -> list[Fact]: ...
-    def advance(self, time: datetime) -> list[Fact]: ...
-    def book(self, symbol: Symbol, depth: int = 10) -> Depth: ...
-    def changes(self, symbol: Symbol) -> int: ...  # grows whenever the book changes
-    def order(self, order_id: int) -> WorkingOrder | None: ...
-    def trading_state(self, symbol: Symbol) -> TradingState: ...
+    ) -> list[Fact]:
+        """Return what comes of an amendment; raise UnknownOrderError if the order is not working.
+
+        ``quantity`` is what the order shall ask for in all, what is filled included; None leaves it.
+        Less of it keeps the order's place in the queue; more of it, or another price, does not.
+        """
+        self._working(order_id)
+        facts = self._begin(time)
+        order = self._floor.working.get(order_id)
+        if order is not None:
+            self._pits[order.request.symbol].amend(order, quantity, price)
+        return facts
+
+    def reference(self, symbol: Symbol, price: Decimal, time: datetime) -> list[Fact]:
+        """Return what comes of a source's tick.
+
+        It is the middle of the price band; a move too far halts; and where the house quotes, it
+        trades with every resting order that the price has reached, at that order's price, moves
+        its quotes, and the tick sets off stops. An odd price counts as the nearest on the grid.
+
+        Raises:
+            KeyError: the symbol is unknown.
+            OffGridError: the price is not a positive number below 10^12.
+        """
+        pit = self._pits[symbol]
+        facts = self._begin(time)
+        pit.reference(price)
+        return facts
+
+    def halt(self, symbol: Symbol, state: TradingState, time: datetime) -> list[Fact]:
+        """Return what comes of closing an instrument, until it is resumed; KeyError if unknown.
+
+        Raises:
+            ValueError: ``state`` is ``trading``, which is no halt.
+        """
+        if state is TradingState.TRADING:
+            raise ValueError("trading is resumed, not halted")
+        pit = self._pits[symbol]
+        facts = self._begin(time)
+        pit.halt(state, "halted by hand")
+        return facts
+
+    def resume(self, symbol: Symbol, time: datetime) -> list[Fact]:
+        """Return what comes of opening an instrument, nothing if it is; KeyError if unknown."""
+        pit = self._pits[symbol]
+        facts = self._begin(time)
+        pit.resume()
+        return facts
+
+    def advance(self, time: datetime) -> list[Fact]:
+        """Return what the passing of time brings: expiries, and the ends of halts and auctions."""
+        return self._begin(time)
+
+    def book(self, symbol: Symbol, depth: int = 10) -> Depth:
+        """Return the best levels of a book; KeyError when the symbol is unknown."""
+        return self._pits[symbol].depth(depth)
+
+    def changes(self, symbol: Symbol) -> int:
+        """Return a number that grows whenever the book changes; KeyError if unknown."""
+        return self._pits[symbol].book.changes
+
+    def order(self, order_id: int) -> WorkingOrder | None:
+        """Return a working order, None when no such order is working."""
+        order = self._floor.working.get(order_id)
+        return None if order is None else self._pits[order.request.symbol].view(order)
+
+    def trading_state(self, symbol: Symbol) -> TradingState:
+        """Return what the instrument allows; KeyError when the symbol is unknown."""
+        return self._pits[symbol].state
+
     def cost_to_take(
         self,
         symbol: Symbol,
@@ -89,4 +165,70 @@ class MatchingEngine:
         price: Decimal | None = None,
         account: str = "",
         prevention: SelfTradePrevention | None = None,
-    ) -> Sweep: ...  # nothing changes
+    ) -> Sweep:
+        """Return exactly what a taker would trade now, with ``price`` as its limit if it has one.
+
+        Raises:
+            KeyError: the symbol is unknown.
+            OffGridError: the quantity or the price is not on the grid.
+        """
+        return self._pits[symbol].cost_to_take(side, quantity, price, account, prevention)
+
+    def state(self) -> EngineState:
+        """Return all there is to know, as plain data."""
+        floor = self._floor
+        return EngineState(
+            time=floor.time,
+            trades=floor.trades,
+            house_id=floor.house_id,
+            pits=tuple(self._pits[symbol].snapshot() for symbol in sorted(self._pits)),
+        )
+
+    def restore(self, state: EngineState) -> None:
+        """Go on exactly where ``state`` was taken.
+
+        Raises:
+            ValueError: this engine has been used, or trades other instruments.
+        """
+        floor = self._floor
+        if floor.working or floor.trades or floor.house_id:
+            raise ValueError("only a new engine can be restored")
+        if {pit.symbol for pit in state.pits} != set(self._pits):
+            raise ValueError(f"the state is not of {', '.join(sorted(self._pits))}")
+        floor.time, floor.trades, floor.house_id = state.time, state.trades, state.house_id
+        for pit in state.pits:
+            self._pits[pit.symbol].restore(pit)
+
+    def _begin(self, time: datetime) -> list[Fact]:
+        """Let the time pass up to ``time``; return the facts of the command, so far."""
+        floor = self._floor
+        facts: list[Fact] = []
+        floor.facts = facts
+        alarms = floor.alarms
+        while alarms and alarms[0][0] <= time:
+            due, kind, order_id, symbol = alarms.pop(0)
+            floor.time = max(floor.time, due)
+            pit = self._pits[Symbol(symbol)]
+            if kind == EXPIRY:
+                pit.expire(floor.working[order_id])
+            else:
+                pit.until = None
+                pit.reopen()
+        floor.time = max(floor.time, time)
+        return facts
+
+    def _working(self, order_id: int) -> Order:
+        order = self._floor.working.get(order_id)
+        if order is None:
+            raise UnknownOrderError(order_id)
+        return order
+
+    def _unknown_symbol(self, order_id: int, order: PlaceOrder) -> Fact:
+        return OrderRejected(
+            order_id=order_id,
+            account=order.account,
+            symbol=order.symbol,
+            time=self._floor.time,
+            code="unknown-symbol",
+            reason=f"{order.symbol} is not traded here",
+        )

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from exchange.grid import Grid
 from market.errors import InvalidValueError
 from market.orders import OrderType, PlaceOrder, TimeInForce
-from market.values import Instrument
 
 MARKET: Final = OrderType.MARKET
 LIMIT: Final = OrderType.LIMIT
@@ -24,7 +23,7 @@ _UNBOUND: Final = 1 << 200  # more ticks, lots or units than any order can have
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """What the house quotes on each side of a source's price: quantities in units, no levels is no house."""
+    """What the house quotes on each side of a source's price; no levels is no house."""
 
     levels: int = 0
     spread_ticks: int = 2
@@ -80,32 +79,39 @@ class Refusal(NamedTuple):
 class Limits:
     """The rules as they bind one instrument, in ticks and lots."""
 
-    __slots__ = ("_band", "_context", "_prices", "_quantities", "_rules", "_unit", "high", "low",
-                 "max_lots", "min_units")  # fmt: skip
+    __slots__ = ("_context", "_high", "_low", "_prices", "_quantities", "_rules", "_unit", "high",
+                 "low", "max_lots", "min_units")  # fmt: skip
 
-    def __init__(self, instrument: Instrument, rules: Rules, prices: Grid, quantities: Grid) -> None:
+    def __init__(self, rules: Rules, prices: Grid, quantities: Grid) -> None:
         self._rules, self._prices, self._quantities = rules, prices, quantities
         self._context = Context(prec=80)
         self._unit = self._context.multiply(prices.step, quantities.step)
-        self._band = rules.price_band_pct / 100
+        percent = rules.price_band_pct
+        self._low, self._high = (100 - percent).scaleb(-2), (100 + percent).scaleb(-2)
         self.low, self.high = 1, _UNBOUND
         self.max_lots = self._whole(rules.max_quantity, quantities.step, ROUND_FLOOR) or _UNBOUND
         self.min_units = self._whole(rules.min_notional, self._unit, ROUND_CEILING)
 
     def center(self, reference: int) -> None:
         """Put the price band around ``reference``, in ticks."""
-        if self._band:
-            self.low = max(1, self._whole(reference * (1 - self._band), Decimal(1), ROUND_CEILING))
-            self.high = self._whole(reference * (1 + self._band), Decimal(1), ROUND_FLOOR)
+        if self._rules.price_band_pct:
+            low = self._context.multiply(self._low, reference)
+            high = self._context.multiply(self._high, reference)
+            self.low = max(1, int(low.to_integral_value(ROUND_CEILING)))
+            self.high = int(high.to_integral_value(ROUND_FLOOR))
 
-    def refusal(self, price: int, lots: int) -> Refusal | None:
-        """Return what forbids ``lots`` at ``price``, if anything; price 0 is not known."""
+    def refusal(self, limit: int, likely: int, lots: int) -> Refusal | None:
+        """Return what forbids ``lots`` at the price ``limit``, if anything.
+
+        An order without a limit has 0 there, and is valued at its ``likely`` price; 0 is unknown.
+        """
         if lots > self.max_lots:
             return self._over_max_quantity(lots)
+        price = limit or likely
         if price and price * lots < self.min_units:
             return self._under_min_notional(price, lots)
-        if price and not self.low <= price <= self.high:
-            return self._out_of_band(price)
+        if limit and not self.low <= limit <= self.high:
+            return self._out_of_band(limit)
         return None
 
     def _over_max_quantity(self, lots: int) -> Refusal:
@@ -162,6 +168,8 @@ _SHAPES: Final[tuple[tuple[Callable[[PlaceOrder], bool], str], ...]] = (
     (lambda o: o.time_in_force is GTD and o.expire_time is None, "GTD needs an expire_time"),
     (lambda o: o.time_in_force is not GTD and o.expire_time is not None,
      "only GTD has an expire_time"),
+    (lambda o: o.expire_time is not None and o.expire_time.tzinfo is None,
+     "expire_time needs a time zone"),
     (lambda o: o.post_only and not (o.type in _PRICED and o.time_in_force in _RESTING),
      "post_only is for limit orders that may rest"),
     (lambda o: o.display_quantity is not None
@@ -170,6 +178,18 @@ _SHAPES: Final[tuple[tuple[Callable[[PlaceOrder], bool], str], ...]] = (
     (lambda o: o.display_quantity is not None and o.display_quantity > o.quantity,
      "display_quantity {o.display_quantity} is above the quantity {o.quantity}"),
 )  # fmt: skip
+
+
+def plain(order: PlaceOrder) -> bool:
+    """Whether ``order`` is a market or limit order with nothing special, hence well shaped."""
+    return (
+        (order.type is MARKET if order.price is None else order.type is LIMIT)
+        and order.stop_price is None
+        and order.expire_time is None
+        and order.display_quantity is None
+        and not order.post_only
+        and order.time_in_force is not GTD
+    )
 
 
 def misshapen(order: PlaceOrder) -> Refusal | None:
