@@ -192,7 +192,7 @@ class _Lines:
 
 
 def _heading(path: Path, lines: _Lines) -> tuple[str, ...]:
-    for values in lines:
+    for values in filter(None, lines):
         return tuple(value.strip() for value in values)
     raise RecordingError(path, "is empty")
 
