@@ -280,6 +280,20 @@ def _busy(position: Position) -> bool:
     return bool(position.quantity or position.buying or position.selling)
 
 
+def exposed(account: Account, symbol: Symbol, side: Side, quantity: Decimal) -> Decimal:
+    """Return by how much an order would raise the largest quantity that may come to be held."""
+    position = account.positions.get(symbol)
+    if position is None:
+        return quantity
+    bought = _add(position.quantity, position.buying)
+    sold = _subtract(position.quantity, position.selling)
+    if side is Side.BUY:
+        bought = _add(bought, quantity)
+    else:
+        sold = _subtract(sold, quantity)
+    return _subtract(max(bought.copy_abs(), sold.copy_abs()), _exposure(position))
+
+
 def _exposure(position: Position) -> Decimal:
     bought = _add(position.quantity, position.buying)
     sold = _subtract(position.quantity, position.selling)

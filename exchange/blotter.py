@@ -109,10 +109,6 @@ class Ticket(Struct, kw_only=True, omit_defaults=True):
         done = self.filled == self.quantity
         self.status = Status.FILLED if done else Status.PARTIALLY_FILLED
 
-    def close(self, status: Status, time: datetime, reason: str | None = None) -> None:
-        """Say how it ended, with whatever is left of it unfilled."""
-        self.status, self.time, self.reason = status, time, reason
-
     def answer(self) -> None:
         """Keep how it stands now as the answer to whoever sends the same name again."""
         self.first = FirstAnswer(

@@ -1,0 +1,532 @@
+"""The whole exchange as one pure state machine: commands in, facts and an answer out.
+
+Nothing here reads a clock, a file or a socket: the same commands at the same times give the same
+facts, byte for byte, wherever they are replayed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import sha256
+from itertools import islice
+from typing import Any, Final, NamedTuple, Self
+
+import msgspec
+from msgspec import structs
+
+from exchange.accounts import UNLIMITED, Account, AccountView, Ledger, Terms, Totals
+from exchange.blotter import Blotter, OrderView, Ticket
+from exchange.commands import (
+    AdvanceTime,
+    AnyCommand,
+    CancelOrders,
+    Charter,
+    ConfigureAccount,
+    LoseReference,
+    MoveReference,
+    OpenVenue,
+)
+from exchange.funds import Asked, Funds
+from exchange.grid import Grid
+from exchange.matching import Depth, MatchingEngine, WorkingOrder
+from exchange.positions import MONEY, ZERO
+from exchange.rules import Refusal, misshapen
+from exchange.settlement import Settlement
+from exchange.venue_state import VenueState, adapted
+from market.errors import InvalidValueError, OffGridError
+from market.events import Fact
+from market.orders import (
+    AmendOrder,
+    AmendRejected,
+    CancelOrder,
+    Command,
+    HaltTrading,
+    OrderRejected,
+    PlaceOrder,
+    ResumeTrading,
+    Status,
+    TradingState,
+)
+from market.values import Side, Symbol
+
+STATUSES: Final = {
+    "unknown-symbol": 404,
+    "unknown-account": 404,
+    "unknown-order": 404,
+    "insufficient-funds": 409,
+    "insufficient-position": 409,
+    "not-cancellable": 409,
+    "post-only-would-take": 409,
+    "trading-state": 409,
+    "max-open-orders": 409,
+    "starting-cash-fixed": 409,
+    "too-many-accounts": 409,
+    "no-fresh-price": 503,
+}
+"""The HTTP status of each refusal; what is not named here is a 422."""
+
+_LEAST_LEVERAGE: Final = Decimal(1)
+_MOST_LEVERAGE: Final = Decimal(100)
+_MOST_CASH: Final = Decimal(10) ** 15
+_GRID_CODES: Final = {"price": "tick-size", "quantity": "lot-size"}
+
+_subtract, _multiply = MONEY.subtract, MONEY.multiply
+
+
+class Outcome(NamedTuple):
+    """What a command led to; a refused one changed nothing.
+
+    ``facts`` is everything that happened, to whomever. ``tickets`` are the orders that were placed,
+    amended or cancelled; ``repeated`` says that the order was placed before, under the same
+    ``client_order_id``, and is not placed again.
+    """
+
+    facts: Sequence[Fact] = ()
+    tickets: Sequence[Ticket] = ()
+    account: str | None = None
+    refusal: Refusal | None = None
+    repeated: bool = False
+
+    @property
+    def orders(self) -> list[OrderView]:
+        """The answers about its orders, as they stand: to be taken before the next command."""
+        if self.repeated:
+            return [ticket.first_view() for ticket in self.tickets]
+        return [ticket.view() for ticket in self.tickets]
+
+
+class Venue:
+    """Instruments, books, accounts and orders; it is told to open before anything else."""
+
+    def __init__(self) -> None:
+        self.time = datetime(1970, 1, 1, tzinfo=UTC)
+        self.ledger = Ledger()
+        self.marks: dict[Symbol, Decimal] = {}
+        self.blotter = Blotter(0)
+        self._fresh: set[Symbol] = set()
+        self._next_order_id = 1
+        self._charter = Charter(instruments=())
+        self._settlement = Settlement(self.ledger, self.blotter, self.marks)
+        self._adopt(self._charter, self._engine_of(self._charter))
+        self._handlers: dict[type[Command], Callable[[Any], Outcome]] = {
+            PlaceOrder: self._place,
+            CancelOrder: self._cancel,
+            CancelOrders: self._cancel_all,
+            AmendOrder: self._amend,
+            ConfigureAccount: self._configure,
+            MoveReference: self._move,
+            LoseReference: self._lose,
+            HaltTrading: self._halt,
+            ResumeTrading: self._resume,
+            AdvanceTime: self._nothing_more,
+            OpenVenue: self._open,
+        }
+
+    def handle(self, command: AnyCommand, time: datetime) -> Outcome:
+        """Carry out a command; ``time`` never goes back."""
+        self.time = time
+        due = self._engine.advance(time)
+        if not due:
+            return self._handlers[type(command)](command)
+        self._settlement.finish(due)
+        outcome = self._handlers[type(command)](command)
+        return outcome._replace(facts=[*due, *outcome.facts])
+
+    # --- orders ---------------------------------------------------------------------------------
+
+    def _place(self, order: PlaceOrder) -> Outcome:
+        name = order.client_order_id
+        if name is not None:
+            before = self.blotter.named(order.account, name)
+            if before is not None:
+                return Outcome(tickets=(before,), repeated=True)
+        account = self._account(order.account)
+        if order.self_trade_prevention is None:
+            mode = account.terms.self_trade_prevention
+            order = structs.replace(order, self_trade_prevention=mode)
+        refusal = self._unfit(order) or self._unaffordable(order, account)
+        return Outcome(refusal=refusal) if refusal else self._match(order, account)
+
+    def _match(self, order: PlaceOrder, account: Account) -> Outcome:
+        order_id = self._next_order_id
+        self._settlement.expect(order, account)
+        facts = self._engine.place(order_id, order, self.time)
+        refused = facts and facts[-1]
+        if isinstance(refused, OrderRejected) and refused.order_id == order_id:
+            self._settlement.finish(facts[:-1])
+            return Outcome(facts[:-1], refusal=Refusal(refused.code, refused.reason))
+        ticket = self._settled(facts, order_id)
+        self._next_order_id += 1
+        if order.client_order_id is not None:
+            ticket.answer()
+        return Outcome(facts, (ticket,))
+
+    def _settled(self, facts: Sequence[Fact], order_id: int) -> Ticket:
+        """Book the facts and return the ticket, which the same facts may have made the oldest."""
+        self._settlement.book(facts[:1])
+        ticket = self.blotter.find(order_id)
+        self._settlement.finish(facts)
+        ticket = ticket or self.blotter.find(order_id)
+        if ticket is None:
+            raise LookupError(f"order {order_id} was neither accepted nor refused")
+        return ticket
+
+    def _unfit(self, order: PlaceOrder) -> Refusal | None:
+        """Return what is wrong with an order whatever its account can pay."""
+        symbol = order.symbol
+        if symbol not in self.instruments:
+            return _unknown_symbol(symbol)
+        if order.account in UNLIMITED:
+            return Refusal("reserved-account", f"{order.account} is the exchange's own account")
+        return self._off_grid(order, order.quantity, order.price, order.stop_price) or (
+            self._stale(symbol)
+        )
+
+    def _off_grid(
+        self, of: PlaceOrder, quantity: Decimal, *prices: Decimal | None
+    ) -> Refusal | None:
+        try:
+            self._quantities[of.symbol].whole(quantity)
+            for price in prices:
+                if price is not None:
+                    self._prices[of.symbol].whole(price)
+        except OffGridError as error:
+            return Refusal(_GRID_CODES[error.what], str(error))
+        return None
+
+    def _stale(self, symbol: Symbol) -> Refusal | None:
+        if symbol in self._fresh or symbol not in self._settlement.sourced:
+            return None
+        return Refusal("no-fresh-price", f"the source of {symbol} is not heard")
+
+    def _account(self, name: str) -> Account:
+        """Return the account, or the one that its first order would open."""
+        return self.ledger.find(name) or Account(name, self._terms())
+
+    def _terms(self) -> Terms:
+        charter = self._charter
+        return Terms(
+            starting_cash=charter.starting_cash,
+            self_trade_prevention=charter.self_trade_prevention,
+        )
+
+    def _unaffordable(self, order: PlaceOrder, account: Account) -> Refusal | None:
+        if account.name not in self.ledger and (full := self._full()):
+            return full
+        refusal = self._funds.refusal(account, self._asked(order, account))
+        return refusal and (misshapen(order) or refusal)
+
+    def _full(self) -> Refusal | None:
+        most = self._charter.max_accounts
+        if len(self.ledger.accounts) - len(UNLIMITED) < most:
+            return None
+        return Refusal("too-many-accounts", f"there are {most} accounts, and no more may open")
+
+    def _asked(self, order: PlaceOrder, account: Account) -> Asked:
+        price = order.stop_price if order.price is None else order.price
+        if price is not None:
+            return self._funds.at_price(order.symbol, order.side, order.quantity, price)
+        if order.side is Side.SELL and not account.terms.margin:  # only its holdings count
+            return Asked(order.symbol, order.side, order.quantity, ZERO, ZERO)
+        return self._sweep(order, order.quantity)
+
+    def _sweep(self, order: PlaceOrder, quantity: Decimal) -> Asked:
+        sweep = self._engine.cost_to_take(
+            order.symbol,
+            order.side,
+            quantity,
+            account=order.account,
+            prevention=order.self_trade_prevention,
+        )
+        return self._funds.now(order.symbol, order.side, quantity, sweep)
+
+    def _may_trade(self, working: WorkingOrder, facts: Sequence[Fact]) -> bool:
+        """Tell the engine whether a stop order that was set off can be paid for at the market."""
+        self._settlement.book(facts)
+        order = working.order
+        ticket = self.blotter.find(working.order_id)
+        if ticket is None:
+            return False
+        left = ticket.remaining
+        unlocked = _multiply(left, ticket.lock) if order.side is Side.BUY else left
+        account = self.ledger[order.account]
+        return self._funds.refusal(account, self._sweep(order, left), unlocked) is None
+
+    def _own(self, account: str, order_id: int) -> Ticket | Refusal:
+        """Return the account's open order, or why it is none."""
+        ticket = self.blotter.find(order_id)
+        if ticket is None or ticket.order.account != account:
+            return Refusal("unknown-order", f"{account} has no order {order_id}")
+        if not ticket.working:
+            return Refusal("not-cancellable", f"order {order_id} is {ticket.status} already")
+        return ticket
+
+    def _cancel(self, command: CancelOrder) -> Outcome:
+        ticket = self._own(command.account, command.order_id)
+        if isinstance(ticket, Refusal):
+            return Outcome(refusal=ticket)
+        facts = self._engine.cancel(ticket.order_id, self.time)
+        self._settlement.finish(facts)
+        return Outcome(facts, (ticket,))
+
+    def _cancel_all(self, command: CancelOrders) -> Outcome:
+        if command.account not in self.ledger:
+            return Outcome(refusal=_unknown_account(command.account))
+        symbol = command.symbol
+        if symbol is not None and symbol not in self.instruments:
+            return Outcome(refusal=_unknown_symbol(symbol))
+        return self._withdraw(
+            ticket
+            for ticket in self.blotter.of(command.account)
+            if symbol is None or ticket.order.symbol == symbol
+        )
+
+    def _withdraw(self, tickets: Iterable[Ticket]) -> Outcome:
+        """Cancel those that are open, oldest first."""
+        found = sorted((t for t in tickets if t.working), key=lambda t: t.order_id)
+        facts: list[Fact] = []
+        for ticket in found:
+            facts += (cancelled := self._engine.cancel(ticket.order_id, self.time))
+            self._settlement.finish(cancelled)
+        return Outcome(facts, found)
+
+    def _amend(self, command: AmendOrder) -> Outcome:
+        ticket = self._own(command.account, command.order_id)
+        if isinstance(ticket, Refusal):
+            return Outcome(refusal=ticket)
+        refusal = self._unamendable(command, ticket)
+        if refusal:
+            return Outcome(refusal=refusal)
+        facts = self._engine.amend(ticket.order_id, command.quantity, command.price, self.time)
+        refused = facts and facts[-1]
+        if isinstance(refused, AmendRejected):
+            self._settlement.finish(facts[:-1])
+            return Outcome(facts[:-1], refusal=Refusal(refused.code, refused.reason))
+        self._settlement.finish(facts)
+        return Outcome(facts, (ticket,))
+
+    def _unamendable(self, command: AmendOrder, ticket: Ticket) -> Refusal | None:
+        order = ticket.order
+        quantity = ticket.quantity if command.quantity is None else command.quantity
+        off = self._off_grid(order, quantity, command.price)
+        if off or (command.price is None and quantity <= ticket.quantity):
+            return off
+        price = command.price or ticket.price or order.stop_price or ZERO
+        return self._stale(order.symbol) or self._beyond(ticket, quantity, price)
+
+    def _beyond(self, ticket: Ticket, quantity: Decimal, price: Decimal) -> Refusal | None:
+        """Return why the account cannot pay for more, if it cannot."""
+        order, account = ticket.order, self.ledger[ticket.order.account]
+        if account.terms.margin or order.side is Side.SELL:
+            more = max(_subtract(quantity, ticket.quantity), ZERO)
+            asked = self._funds.at_price(order.symbol, order.side, more, price)
+            return self._funds.refusal(account, asked)
+        left = max(_subtract(quantity, ticket.filled), ZERO)
+        asked = self._funds.at_price(order.symbol, order.side, left, price)
+        return self._funds.refusal(account, asked, _multiply(ticket.remaining, ticket.lock))
+
+    # --- accounts -------------------------------------------------------------------------------
+
+    def _configure(self, command: ConfigureAccount) -> Outcome:
+        account = self._account(command.account)
+        terms = _changed(account.terms, command)
+        refusal = self._unacceptable(account, command, terms)
+        if refusal:
+            return Outcome(refusal=refusal)
+        self.ledger.configure(command.account, terms)
+        return Outcome(account=command.account)
+
+    def _unacceptable(
+        self, account: Account, command: ConfigureAccount, terms: Terms
+    ) -> Refusal | None:
+        if account.name in UNLIMITED:
+            return Refusal("reserved-account", f"{account.name} is the exchange's own account")
+        if not _within(terms.leverage, _LEAST_LEVERAGE, _MOST_LEVERAGE):
+            return Refusal("invalid-leverage", "leverage must be in [1, 100], to 12 decimals")
+        if not _within(terms.starting_cash, ZERO, _MOST_CASH):
+            return Refusal("invalid-cash", "starting_cash must be in [0, 10^15], to 12 decimals")
+        if account.traded and command.starting_cash is not None:
+            return Refusal("starting-cash-fixed", f"{account.name} has placed its first order")
+        return None if account.name in self.ledger else self._full()
+
+    # --- the market -----------------------------------------------------------------------------
+
+    def _move(self, command: MoveReference) -> Outcome:
+        symbol = command.symbol
+        if symbol not in self.instruments:
+            return Outcome(refusal=_unknown_symbol(symbol))
+        try:
+            self._prices[symbol].nearest(command.price)
+        except InvalidValueError as error:
+            return Outcome(refusal=Refusal("tick-size", str(error)))
+        self.marks[symbol] = command.price
+        self._fresh.add(symbol)
+        facts = self._engine.reference(symbol, command.price, self.time)
+        self._settlement.finish(facts)
+        return Outcome(facts)
+
+    def _lose(self, command: LoseReference) -> Outcome:
+        self._fresh.discard(command.symbol)
+        return Outcome()
+
+    def _halt(self, command: HaltTrading) -> Outcome:
+        return self._regulated(
+            command.symbol, lambda: self._engine.halt(command.symbol, command.state, self.time)
+        )
+
+    def _resume(self, command: ResumeTrading) -> Outcome:
+        return self._regulated(
+            command.symbol, lambda: self._engine.resume(command.symbol, self.time)
+        )
+
+    def _regulated(self, symbol: Symbol, change: Callable[[], list[Fact]]) -> Outcome:
+        if symbol not in self.instruments:
+            return Outcome(refusal=_unknown_symbol(symbol))
+        facts = change()
+        self._settlement.finish(facts)
+        return Outcome(facts)
+
+    def _nothing_more(self, _: AdvanceTime) -> Outcome:
+        return Outcome()
+
+    def _open(self, command: OpenVenue) -> Outcome:
+        old, new = self._charter, command.charter
+        self._fresh.clear()
+        if (old.instruments, old.rules) == (new.instruments, new.rules):
+            self._adopt(new, self._engine)
+            return Outcome()
+        symbols = frozenset(symbol for symbol, *_ in _grids(old) & _grids(new))
+        outcome = self._withdraw(t for t in self.blotter if t.order.symbol not in symbols)
+        engine = self._engine_of(new)
+        engine.restore(adapted(self._engine.state(), engine.state(), symbols))
+        self._adopt(new, engine)
+        return outcome
+
+    def _engine_of(self, charter: Charter) -> MatchingEngine:
+        instruments = {instrument.symbol: instrument for instrument in charter.instruments}
+        return MatchingEngine(instruments, charter.rules, self._may_trade)
+
+    def _adopt(self, charter: Charter, engine: MatchingEngine) -> None:
+        self._charter, self._engine = charter, engine
+        self.instruments = {instrument.symbol: instrument for instrument in charter.instruments}
+        self._prices = {s: Grid("price", i.tick_size) for s, i in self.instruments.items()}
+        self._quantities = {s: Grid("quantity", i.lot_size) for s, i in self.instruments.items()}
+        self._funds = self._settlement.funds = Funds(charter.rules, self.marks)
+        self._settlement.sourced = frozenset(charter.sourced)
+        self.blotter.kept = charter.orders_kept
+
+    # --- questions ------------------------------------------------------------------------------
+
+    @property
+    def charter(self) -> Charter:
+        """What the venue opened under; without instruments before it did."""
+        return self._charter
+
+    def order(self, order_id: int) -> OrderView | None:
+        """Return an order as it stands, None when it was never placed or is forgotten."""
+        ticket = self.blotter.find(order_id)
+        return None if ticket is None else ticket.view()
+
+    def orders(
+        self, account: str, status: Status | None = None, limit: int = 1000
+    ) -> list[OrderView]:
+        """Return the orders of an account, newest first."""
+        found = (t for t in self.blotter.of(account) if status is None or t.status is status)
+        return [ticket.view() for ticket in islice(found, limit)]
+
+    def account(self, name: str) -> AccountView | None:
+        """Return an account as it stands, None when it was never opened."""
+        account = self.ledger.find(name)
+        return None if account is None else account.view(self.marks)
+
+    def accounts(self, *, own: bool = False) -> list[AccountView]:
+        """Return every customer's account, by name; with ``own`` the exchange's too."""
+        found = self.ledger.customers()
+        if own:
+            found += [self.ledger[name] for name in sorted(UNLIMITED)]
+        return [account.view(self.marks) for account in found]
+
+    def totals(self) -> Totals:
+        """Return what all accounts hold together, the exchange's own included."""
+        return self.ledger.totals()
+
+    def book(self, symbol: Symbol, depth: int = 10) -> Depth:
+        """Return the best levels of a book; KeyError when the symbol is unknown."""
+        return self._engine.book(symbol, depth)
+
+    def changes(self, symbol: Symbol) -> int:
+        """Return a number that grows whenever the book changes; KeyError when unknown."""
+        return self._engine.changes(symbol)
+
+    def trading_state(self, symbol: Symbol) -> TradingState:
+        """Return what the instrument allows; KeyError when the symbol is unknown."""
+        return self._engine.trading_state(symbol)
+
+    def is_fresh(self, symbol: Symbol) -> bool:
+        """Whether orders are taken: the source is heard, or the symbol needs none."""
+        return self._stale(symbol) is None
+
+    # --- snapshots ------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """Return the whole state as JSON; equal states give equal bytes."""
+        tickets, closed = self.blotter.state()
+        state = VenueState(
+            charter=self._charter,
+            time=self.time,
+            next_order_id=self._next_order_id,
+            accounts=self.ledger.state(),
+            marks=dict(sorted(self.marks.items())),
+            fresh=sorted(self._fresh),
+            tickets=tickets,
+            closed=closed,
+            engine=self._engine.state(),
+        )
+        return msgspec.json.encode(state)
+
+    def state_hash(self) -> str:
+        """Return a hash over the whole state: two venues with the same one answer alike."""
+        return digest(self.snapshot())
+
+    @classmethod
+    def restored(cls, snapshot: bytes) -> Self:
+        """Return the venue whose `snapshot` this is; raise msgspec.DecodeError when it is none."""
+        state = msgspec.json.decode(snapshot, type=VenueState)
+        venue = cls()
+        venue.time, venue._next_order_id = state.time, state.next_order_id
+        venue.ledger = Ledger.restored(state.accounts)
+        venue.blotter = Blotter.restored(state.charter.orders_kept, state.tickets, state.closed)
+        venue.marks.update(state.marks)
+        venue._fresh.update(state.fresh)
+        venue._settlement = Settlement(venue.ledger, venue.blotter, venue.marks)
+        engine = venue._engine_of(state.charter)
+        engine.restore(state.engine)
+        venue._adopt(state.charter, engine)
+        return venue
+
+
+def digest(snapshot: bytes) -> str:
+    """Return the state hash of a snapshot."""
+    return sha256(snapshot).hexdigest()
+
+
+def _grids(charter: Charter) -> set[tuple[Symbol, Decimal, Decimal]]:
+    return {(of.symbol, of.tick_size, of.lot_size) for of in charter.instruments}
+
+
+def _changed(terms: Terms, command: ConfigureAccount) -> Terms:
+    names = ("short_selling", "leverage", "starting_cash", "self_trade_prevention")
+    asked = {name: getattr(command, name) for name in names}
+    return structs.replace(terms, **{k: v for k, v in asked.items() if v is not None})
+
+
+def _within(value: Decimal, least: Decimal, most: Decimal) -> bool:
+    return value.is_finite() and least <= value <= most and int(value.as_tuple().exponent) >= -12
+
+
+def _unknown_symbol(symbol: str) -> Refusal:
+    return Refusal("unknown-symbol", f"{symbol} is not traded here")
+
+
+def _unknown_account(name: str) -> Refusal:
+    return Refusal("unknown-account", f"there is no account {name}")
