@@ -20,7 +20,7 @@ help: ## List the targets
 install: $(VENV)/installed .env ## Make the virtual environment and .env, unless they are there
 
 start: install ## Start every process in the foreground; Ctrl-C ends them all
-	@exec $(BIN)/python -m supervision start
+	@exec $(BIN)/python -m supervision start --attached
 
 stop: install ## End what `make start` started, from another terminal
 	@$(BIN)/python -m supervision stop

@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import signal
 import socket
 import sys
 
 from market.errors import MarketError
 from market.settings import environment
+from supervision.child import end_with_parent
 from supervision.programs import Program, programs
 from supervision.settings import Settings
 from supervision.starting import start
@@ -20,10 +22,13 @@ def main() -> int:
     """Do what the command line says; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m supervision", description=__doc__)
     parser.add_argument("command", choices=["start", "stop", "status", "logs"])
-    command = parser.parse_args().command
+    parser.add_argument("--attached", action="store_true", help="end when our parent dies")
+    given = parser.parse_args()
+    if given.attached:
+        end_with_parent(signal.SIGTERM)
     try:
         env = environment()
-        return _run(command, Settings.from_env(env), programs(env))
+        return _run(given.command, Settings.from_env(env), programs(env))
     except MarketError as error:
         print(error, file=sys.stderr)
         return 1

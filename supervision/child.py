@@ -27,9 +27,14 @@ def main(name: str, lock: str, supervisor: int, command: list[str]) -> None:
         sys.exit(f"{name}: cannot start {command[0]}: {error.strerror}")
 
 
-def _die_with(supervisor: int) -> None:
+def end_with_parent(signum: signal.Signals) -> None:
+    """Let the kernel send us ``signum`` when our parent dies, where it can (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signum)
+
+
+def _die_with(supervisor: int) -> None:
+    end_with_parent(signal.SIGKILL)
     if os.getppid() != supervisor:  # it died before we asked
         sys.exit("the supervisor is gone")
 
