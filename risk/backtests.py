@@ -4,7 +4,7 @@ An exception is a loss beyond the forecast. Products of powers underflow on long
 hopeless forecast can seem perfect; sums of logarithms do not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -42,7 +42,7 @@ def kupiec(observations: int, exceptions: int, probability: float) -> Likelihood
     return _ratio(found - asked, 1)
 
 
-def christoffersen(hits: Sequence[bool]) -> LikelihoodRatio:
+def christoffersen(hits: Iterable[bool]) -> LikelihoodRatio:
     """Return the test that an exception does not make the next one likelier, from the ``hits``."""
     counts = [[0, 0], [0, 0]]
     for before, after in pairwise(hits):

@@ -8,6 +8,7 @@ figure that libraries reproduce, too small in its covariances when the clock is 
 
 from dataclasses import dataclass
 from math import exp, inf, isfinite
+from typing import Any
 
 import numpy as np
 
@@ -163,34 +164,35 @@ def choose(live: Array, reference: Array | None, exposure: Array) -> Estimate:
         by more than a quarter in volatility. Without a reference a live estimate that is no
         covariance is repaired by clipping its negative eigenvalues, and ``reason`` says so.
     """
-    held = np.flatnonzero(exposure)
-    part = live[np.ix_(held, held)]
-    flaw = _flaw(part, exposure[held])
+    held = np.ix_(exposure != 0, exposure != 0)
+    flaw = _flaw(live[held], exposure[exposure != 0])
+    if flaw and reference is not None:
+        return Estimate(reference, "reference", reason=flaw)
     if flaw:
-        return _fallback(live, reference, held, flaw)
+        return Estimate(_repaired(live, held), "live, repaired", reason=f"{flaw}; no reference yet")
     return Estimate(live, "live", alarm=_disagreement(live, reference, exposure))
 
 
 def _flaw(part: Array, x: Array) -> str:
     diagonal = np.diagonal(part)
-    if x.size and diagonal.min() <= 0:
+    if not x.size:
+        return ""
+    if diagonal.min() <= 0:
         return "live variance is not positive"
     deviation = np.sqrt(diagonal)
     if (np.abs(part) > np.multiply.outer(deviation, deviation) * (1 + 1e-12)).any():
         return "live correlation is beyond one"
-    if x.size and not float(x @ part @ x) > 0:
+    if not float(x @ part @ x) > 0:
         return "live portfolio variance is not positive"
     return ""
 
 
-def _fallback(live: Array, reference: Array | None, held: Array, flaw: str) -> Estimate:
-    if reference is not None:
-        return Estimate(reference, "reference", reason=flaw)
-    index = np.ix_(held, held)
-    values, vectors = np.linalg.eigh(live[index])
+def _repaired(live: Array, held: tuple[Any, ...]) -> Array:
+    """Return the nearest covariance in the Frobenius norm, for the assets held: Higham (1988)."""
+    values, vectors = np.linalg.eigh(live[held])
     repaired = live.copy()
-    repaired[index] = (vectors * np.maximum(values, 0)) @ vectors.T
-    return Estimate(repaired, "live, repaired", reason=f"{flaw}; the reference is not warm yet")
+    repaired[held] = (vectors * np.maximum(values, 0)) @ vectors.T
+    return repaired
 
 
 def _disagreement(live: Array, reference: Array | None, x: Array) -> str:

@@ -61,16 +61,18 @@ class LiveCovariance:
         if time_s < self._latest:
             raise ValueError(f"time went back by {self._latest - time_s:g} s")
         if self._times[i] == -np.inf:
-            return self._begin(i, time_s, level)
+            self._begin(i, time_s, level)
+            return None
         old = self.rates[:, i].copy()
         if time_s == self._times[i]:
             self._correct(i, level)
         else:
             self._extend(i, time_s, level)
-        row = self._sums[:, i] / np.maximum(self._spans[:, i], _TINY)
+        row: Array = self._sums[:, i] / np.maximum(self._spans[:, i], _TINY)
         self.rates[:, i] = row
         self.rates[:, :, i] = row
-        return np.asarray(row - old)
+        change: Array = row - old
+        return change
 
     def forget(self, i: int) -> None:
         """Start anew with asset ``i``: nothing known of it, no price seen."""
@@ -183,7 +185,8 @@ class LiveCovariance:
             self._rescale(age)
             self._origin, self._frozen = time_s, np.zeros(len(self._half))
             age = np.zeros(len(self._half))
-        return np.exp2(age)
+        weights: Array = np.exp2(age)
+        return weights
 
     def _rescale(self, age: Array) -> None:
         scale = np.exp2(-age)

@@ -4,6 +4,8 @@
 rows of a market that never closes, 31 536 000 for seconds. There is no default to be wrong by.
 """
 
+from math import sqrt
+
 import numpy as np
 
 from risk.arrays import Array, Numbers, numbers
@@ -17,14 +19,14 @@ def sharpe_ratio(returns: Numbers, periods: float, riskless: float = 0.0) -> flo
     Source: Sharpe (1994), J. Portfolio Management 21(1), 49-58.
     """
     excess = _several(returns) - riskless
-    return _over(float(excess.mean()), float(excess.std(ddof=1)), "deviation") * periods**0.5
+    return _over(float(excess.mean()), float(excess.std(ddof=1)), "deviation") * sqrt(periods)
 
 
 def sortino_ratio(returns: Numbers, periods: float, target: float = 0.0) -> float:
     """Return mean / downside deviation below ``target`` (all rows counted), times sqrt(periods)."""
     excess = _several(returns) - target
     downside = float(np.sqrt((np.minimum(excess, 0) ** 2).mean()))
-    return _over(float(excess.mean()), downside, "downside") * periods**0.5
+    return _over(float(excess.mean()), downside, "downside") * sqrt(periods)
 
 
 def calmar_ratio(returns: Numbers, periods: float) -> float:
@@ -46,7 +48,7 @@ def sample_beta(returns: Numbers, benchmark: Numbers) -> float:
 def sample_tracking_error(returns: Numbers, benchmark: Numbers, periods: float) -> float:
     """Return the deviation (ddof 1) of the difference to the benchmark, times sqrt(periods)."""
     r, b = _paired(returns, benchmark)
-    return float((r - b).std(ddof=1)) * float(periods**0.5)
+    return float((r - b).std(ddof=1)) * sqrt(periods)
 
 
 def _several(returns: Numbers) -> Array:

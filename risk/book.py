@@ -1,0 +1,276 @@
+"""What is held, valued at every tick, and the risk of it, computed when it is asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import Final
+
+import numpy as np
+
+from market.values import Symbol
+from risk import measures
+from risk.arrays import Array
+from risk.backtests import Zone
+from risk.coverage import Coverage
+from risk.covariance import MIN_EFFECTIVE_SIZE, Estimate, choose, relative_error
+from risk.drawdowns import Peak
+from risk.errors import UnavailableError
+from risk.market_state import MarketState
+from risk.portfolio import Holdings
+from risk.report import CoverageReport, EstimateReport, TailReport
+
+PUBLISHED: Final = ("0.95", "0.99")
+ALL_LEVELS: Final = ("0.95", "0.975", "0.99")
+SCENARIOS_NEEDED: Final = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the numbers are told in: the horizon, the year, and the scenarios that are applied.
+
+    Attributes:
+        horizon_s: trading seconds over which losses and volatility are told.
+        year_s: trading seconds in a year; 31 536 000 where trading never stops.
+        shocks: name of a scenario -> symbol (or ``*``) -> relative move of its price.
+    """
+
+    horizon_s: float = 60.0
+    year_s: float = 31_536_000.0
+    shocks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+class Book:
+    """Holdings in a market."""
+
+    def __init__(self, market: MarketState, terms: Terms) -> None:
+        self.market, self.terms = market, terms
+        self.holdings: Holdings | None = None
+        self.quantities = np.zeros(len(market.symbols))
+        self.held = self.quantities != 0
+        self.foreign: tuple[Symbol, ...] = ()
+        self.peak = Peak()
+        self._forecasts: dict[str, float] = {}
+        self.coverage = {level: Coverage(float(level)) for level in PUBLISHED}
+
+    def hold(self, holdings: Holdings) -> None:
+        """Hold something else from now on; the peak of the value stays."""
+        quantities = np.zeros(len(self.market.symbols))
+        index = self.market.index
+        self.foreign = tuple(sorted(name for name in holdings.quantities if name not in index))
+        for name, quantity in holdings.quantities.items():
+            if name in index:
+                quantities[index[name]] = quantity
+        self.holdings, self.quantities, self.held = holdings, quantities, quantities != 0
+        self._forecasts = {}
+        self.revalue()
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything held has a price."""
+        return not self.foreign and bool((self.market.seen | ~self.held).all())
+
+    def value(self) -> float:
+        """Return the value in the quote currency; raise UnavailableError without a price."""
+        if self.holdings is None or not self.ready:
+            raise UnavailableError(f"no price of {', '.join(self._unpriced()) or 'anything'} yet")
+        return self.holdings.cash + float(self.quantities @ self.market.prices)
+
+    def revalue(self) -> None:
+        """Note the value for the drawdown, where there is one."""
+        if self.holdings is not None and self.ready:
+            self.peak.see(self.holdings.cash + float(self.quantities @ self.market.prices))
+
+    def exposures(self) -> Array:
+        """Return the derivative of the value by each level, shape (assets,)."""
+        return self.market.exposures(self.quantities)
+
+    def effective_size(self) -> float:
+        """Return what the estimate is worth for the held asset that is known least."""
+        sizes = self.market.live.effective_sizes()[self.market.estimators.headline]
+        return float(sizes[self.held].min()) if self.held.any() else float(sizes.max(initial=0.0))
+
+    def samples(self) -> int:
+        """Return the returns seen of the held asset with the fewest."""
+        intervals = self.market.live.intervals
+        return int(intervals[self.held].min() if self.held.any() else intervals.max(initial=0))
+
+    def estimate(self) -> Estimate:
+        """Return the covariance in use; raise UnavailableError while it is not worth 10 returns."""
+        self.value()
+        size = self.effective_size()
+        if self.held.any() and size < MIN_EFFECTIVE_SIZE:
+            raise UnavailableError(f"warming: worth {size:.1f} returns, 10 are needed")
+        headline = self.market.live.rates[self.market.estimators.headline]
+        return choose(headline, self._reference(), self.exposures())
+
+    def deviation(self, estimate: Estimate) -> float:
+        """Return the standard deviation of the value over the horizon, money."""
+        return measures.volatility(estimate.rates, self.exposures()) * sqrt(self.terms.horizon_s)
+
+    def contributions(self, estimate: Estimate) -> dict[Symbol, float]:
+        """Return each held asset's share of the volatility; zeros when there is none."""
+        parts = measures.contributions(estimate.rates, self.exposures())
+        total = float(parts.sum())
+        shares = parts / total if total > 0 else np.zeros(len(parts))
+        return self.by_symbol(shares)
+
+    def by_symbol(self, values: Array) -> dict[Symbol, float]:
+        """Return the values of the held assets by symbol."""
+        names = self.market.symbols
+        return {names[i]: float(values[i]) for i in np.flatnonzero(self.held).tolist()}
+
+    def stale(self) -> dict[Symbol, float]:
+        """Return the age in seconds of each held price that is stale."""
+        ages = self.market.ages_s()
+        old = (ages > self.market.stale_limits_s()) & self.held & self.market.seen
+        return {self.market.symbols[i]: float(ages[i]) for i in np.flatnonzero(old).tolist()}
+
+    def estimates(self, estimate: Estimate) -> EstimateReport:
+        """Return what each estimator says of this book, as a fraction of its value."""
+        unit = self._unit()
+        size = self.effective_size()
+        live, x = self.market.live, self.exposures()
+        reference, clock = self._reference(), self.market.reference
+        return EstimateReport(
+            published=estimate.label,
+            reason=estimate.reason,
+            alarm=estimate.alarm,
+            live={
+                f"{half_life:g}": _root(float(x @ live.rates[k] @ x), unit)
+                for k, half_life in enumerate(live.half_lives_s)
+            },
+            reference=None if reference is None else _root(float(x @ reference @ x), unit),
+            clock_s=None if clock is None else clock.clock_s,
+            n_eff=size,
+            relative_error=relative_error(size) if size > 0 else None,
+            attenuation=self._attenuation(),
+        )
+
+    def tails(self, deviation: float) -> dict[str, TailReport]:
+        """Return the tails by every method that has enough scenarios, money at the horizon."""
+        found = {"gaussian": _gaussian(deviation)}
+        pnl = self.scenario_returns()
+        if len(pnl) < SCENARIOS_NEEDED or self.market.reference is None:
+            return found
+        scale = sqrt(self.terms.horizon_s / self.market.reference.clock_s)
+        found["historical"] = _historical(pnl * scale)
+        if pnl.any():
+            found["cornish_fisher"] = _cornish_fisher(pnl * scale)
+            try:
+                filtered = measures.filtered_returns(pnl, self.market.reference.decay)
+                found["filtered_historical"] = _historical(filtered * scale)
+            except UnavailableError:  # nothing moved at first: the plain ones are there
+                return found
+        return found
+
+    def scenario_returns(self) -> Array:
+        """Return the profit of today's holdings in each kept row, money, oldest first."""
+        clock = self.market.reference
+        if clock is None or not clock.rows:
+            return np.zeros(0)
+        return np.asarray(self._profits(clock.scenarios))
+
+    def stress(self) -> dict[str, float]:
+        """Return the loss in money of each named scenario, and of the worst stretch that was seen."""
+        money = self.by_symbol(self.quantities * self.market.prices)
+        losses = {
+            name: measures.stress_loss({str(k): v for k, v in money.items()}, moves)
+            for name, moves in self.terms.shocks.items()
+        }
+        clock = self.market.reference
+        if clock is not None and clock.rows >= SCENARIOS_NEEDED:
+            worst = measures.worst_windows(clock.scenarios, self.exposures(), 10, 1)[0]
+            losses["worst_window"] = -float(self._profits(worst[None, :])[0])
+        return losses
+
+    def score(self, row: Array) -> list[tuple[str, Zone, Zone]]:
+        """Hold the last forecasts against a row of the clock, and make the next ones.
+
+        Returns:
+            (level, zone now, zone before) of each forecast whose traffic light changed.
+        """
+        changed = []
+        if self._forecasts:
+            loss = -float(self._profits(row[None, :])[0])
+            for level, forecast in self._forecasts.items():
+                before = self.coverage[level].zone
+                if (zone := self.coverage[level].see(loss, forecast)) is not None:
+                    changed.append((level, zone, before))
+        self._forecasts = self._forecast()
+        return changed
+
+    def backtest(self) -> dict[str, CoverageReport]:
+        """Return how the reference's value at risk, one beat ahead, kept its promise."""
+        return {level: found.report() for level, found in self.coverage.items()}
+
+    def _forecast(self) -> dict[str, float]:
+        reference, clock = self._reference(), self.market.reference
+        if reference is None or clock is None or not self.ready or not self.held.any():
+            return {}
+        deviation = measures.volatility(reference, self.exposures()) * sqrt(clock.clock_s)
+        return {
+            level: measures.gaussian_value_at_risk(deviation, float(level)) for level in PUBLISHED
+        }
+
+    def _profits(self, rows: Array) -> Array:
+        moves = np.where(self.market.by_difference, rows, np.expm1(rows))
+        return np.asarray(moves @ self.exposures())
+
+    def _reference(self) -> Array | None:
+        clock = self.market.reference
+        if clock is None or clock.effective_size < MIN_EFFECTIVE_SIZE:
+            return None
+        return clock.rates
+
+    def _attenuation(self) -> float | None:
+        table = self.market.attenuation()
+        if table is None or self.held.sum() < 2:
+            return None
+        return float(table[np.ix_(self.held, self.held)].min())
+
+    def _unit(self) -> float:
+        """Return what turns money per square root of a second into a share of value at the horizon."""
+        value = self.value()
+        return sqrt(self.terms.horizon_s) / value if value > 0 else 0.0
+
+    def _unpriced(self) -> list[str]:
+        names = self.market.symbols
+        unseen = [names[i] for i in np.flatnonzero(self.held & ~self.market.seen).tolist()]
+        return [*unseen, *self.foreign]
+
+
+def _root(variance: float, unit: float) -> float | None:
+    return sqrt(variance) * unit if variance >= 0 and unit else None
+
+
+def _gaussian(deviation: float) -> TailReport:
+    return TailReport(
+        value_at_risk={
+            level: measures.gaussian_value_at_risk(deviation, float(level)) for level in ALL_LEVELS
+        },
+        expected_shortfall={
+            level: measures.gaussian_expected_shortfall(deviation, float(level))
+            for level in ALL_LEVELS
+        },
+    )
+
+
+def _historical(pnl: Array) -> TailReport:
+    return TailReport(
+        value_at_risk={
+            level: measures.historical_value_at_risk(pnl, float(level)) for level in ALL_LEVELS
+        },
+        expected_shortfall={
+            level: measures.historical_expected_shortfall(pnl, float(level)) for level in ALL_LEVELS
+        },
+        rule="upper",
+    )
+
+
+def _cornish_fisher(pnl: Array) -> TailReport:
+    tails = {level: measures.cornish_fisher_tail(pnl, float(level)) for level in ALL_LEVELS}
+    return TailReport(
+        value_at_risk={level: tail.value_at_risk for level, tail in tails.items()},
+        expected_shortfall={level: tail.expected_shortfall for level, tail in tails.items()},
+        valid={level: tail.valid for level, tail in tails.items()},
+    )

@@ -1,0 +1,273 @@
+"""The bounded contexts: what is held, what it risks, and the application that joins them.
+
+A portfolio context knows holdings and market data and no mathematics; a risk context asks it what is
+held and answers with risk. `docs/context-map.md` draws them.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import httpx
+import structlog
+
+from market.events import Fact
+from market.settings import environment
+from market.values import Symbol
+from risk import measures
+from risk.arrays import Array
+from risk.book import Book, Terms
+from risk.errors import UnavailableError
+from risk.market_data import MarketData, MarketDataFactory, MarketDataFetched, MarketDataService
+from risk.market_state import Estimators, MarketState
+from risk.portfolio import Basis, Portfolio
+from risk.report import BacktestChanged, RiskReport
+from risk.reporting import Reporter
+from risk.repositories import (
+    ExchangeClient,
+    InMemoryPortfolioRepository,
+    MarketDataRepository,
+    PortfolioRepository,
+)
+from risk.settings import Settings
+
+log = structlog.get_logger("risk.contexts")
+
+MarketDataHandler = Callable[[MarketDataFetched], None]
+
+
+def _ignore(_: MarketDataFetched) -> None:
+    """Do nothing when market data arrives."""
+
+
+class PortfolioContext:
+    """One portfolio and the newest market data of its assets.
+
+    Args:
+        portfolio_repository: has the portfolio, and keeps what becomes of it.
+        market_data_service: asked by `fetch_market_data`; None where a stream brings everything.
+        market_data_factory: makes market data of raw values.
+        market_data_fetched_handler: called with each MarketDataFetched.
+        name: of the portfolio.
+    """
+
+    def __init__(
+        self,
+        portfolio_repository: PortfolioRepository,
+        market_data_service: MarketDataService | None = None,
+        market_data_factory: type[MarketDataFactory] = MarketDataFactory,
+        market_data_fetched_handler: MarketDataHandler = _ignore,
+        name: str = "default",
+    ) -> None:
+        self.portfolio_repository, self.market_data_service = portfolio_repository, market_data_service
+        self.market_data_factory = market_data_factory
+        self.market_data: dict[Symbol, MarketData] = {}
+        self._market_data_fetched_handler = market_data_fetched_handler
+        found = portfolio_repository.get(name)
+        if found is None:
+            raise UnavailableError(f"there is no portfolio {name!r}")
+        self.portfolio: Portfolio = found
+
+    async def fetch_market_data(self) -> None:
+        """Ask for the market data of all assets at once; raise MarketError when one has none."""
+        if self.market_data_service is None:
+            raise UnavailableError("this context reads a stream, it has nobody to ask")
+        assets = self.portfolio.assets
+        for data in await self.market_data_service.get_market_data_for_assets(assets):
+            self.take(data)
+
+    def take(self, data: MarketData) -> None:
+        """Keep ``data`` as the newest of its symbol, and say that it arrived."""
+        self.market_data[data.symbol] = data
+        self._market_data_fetched_handler(
+            MarketDataFetched(data.symbol, data.price, data.volume, data.time.timestamp())
+        )
+
+    def get_market_data(self, symbol: Symbol) -> MarketData:
+        """Return the newest market data of ``symbol``; raise UnavailableError when there is none."""
+        try:
+            return self.market_data[symbol]
+        except KeyError:
+            raise UnavailableError(f"no market data of {symbol} yet") from None
+
+    def calculate_risk(self) -> float:
+        """Return sum(weight * price / volume) / sum(weight) over the assets.
+
+        Raises:
+            UnavailableError: market data is missing, a volume or the sum of the weights is zero.
+        """
+        if not self.portfolio.assets:
+            raise UnavailableError("nothing is held")
+        data = [self.get_market_data(name) for name in self.portfolio.symbols]
+        if zero := [each.symbol for each in data if each.volume.value == 0]:
+            raise UnavailableError(f"zero volume in {', '.join(zero)}")
+        return measures.weighted_risk(
+            list(self.weights().values()),
+            [each.price.value for each in data],
+            [each.volume.value for each in data],
+        )
+
+    def weights(self) -> dict[Symbol, float]:
+        """Return the weights: as configured, or each position's share of what is held in all.
+
+        Raises:
+            UnavailableError: shares are needed, and there is no price, or no value to have shares of.
+        """
+        amounts = {asset.symbol: asset.weight.value for asset in self.portfolio.assets}
+        if self.portfolio.basis is Basis.WEIGHTS:
+            return amounts
+        prices = {name: self.get_market_data(name).price.value for name in amounts}
+        total = self.portfolio.cash + sum(q * prices[name] for name, q in amounts.items())
+        if total == 0:
+            raise UnavailableError("the portfolio is worth nothing")
+        return {name: q * prices[name] / total for name, q in amounts.items()}
+
+    def total_weight(self) -> float:
+        """Return the sum of the configured weights."""
+        return self.portfolio.total_weight()
+
+
+class RiskManagementContext:
+    """The risk of the portfolio of one context.
+
+    Args:
+        portfolio_context: what is held, and its market data.
+        market: what is known of the market; without it there is the original figure alone.
+        terms: the horizon, the year and the scenarios.
+    """
+
+    def __init__(
+        self,
+        portfolio_context: PortfolioContext,
+        market: MarketState | None = None,
+        terms: Terms | None = None,
+    ) -> None:
+        self.portfolio_context = portfolio_context
+        names = portfolio_context.portfolio.symbols
+        self.market = market or MarketState(names, Estimators())
+        self.terms = terms or Terms()
+        self.book = Book(self.market, self.terms)
+
+    def calculate_portfolio_risk(self) -> float:
+        """Return the original figure of the portfolio; raise UnavailableError with its reason."""
+        return self.portfolio_context.calculate_risk()
+
+    def take(self, data: MarketData) -> None:
+        """Hand market data of a held asset on, and value the portfolio with it."""
+        self.portfolio_context.take(data)
+        if self.book.holdings is None:
+            self._open()
+        else:
+            self.book.revalue()
+
+    def replace(self, portfolio: Portfolio) -> None:
+        """Follow ``portfolio`` instead, from now on; an account that trades keeps its peak."""
+        before = self.portfolio_context.portfolio
+        if portfolio == before and self.book.holdings is not None:
+            return
+        self.portfolio_context.portfolio = portfolio
+        if not (before.basis is portfolio.basis is Basis.ACCOUNT):
+            self.book = Book(self.market, self.terms)
+        if portfolio.basis is Basis.WEIGHTS:
+            self._open()
+        else:
+            self.book.hold(portfolio.holdings({}))
+
+    def learn(self, data: MarketData) -> None:
+        """Take market data that came before this context did."""
+        self.portfolio_context.market_data[data.symbol] = data
+
+    def score(self, row: Array, time: datetime) -> list[Fact]:
+        """Hold the forecasts against a row of the clock; return what changed."""
+        name = self.portfolio_context.portfolio.name
+        return [
+            BacktestChanged(
+                time=time,
+                portfolio=name,
+                forecast=f"value_at_risk {level}",
+                zone=zone,
+                was=was,
+                observations=self.book.coverage[level].observations,
+                exceptions=self.book.coverage[level].exceptions,
+            )
+            for level, zone, was in self.book.score(row)
+        ]
+
+    def report(self, *, lost: str = "", flags: tuple[str, ...] = ()) -> RiskReport:
+        """Return all that is known now; raise UnavailableError while there is no market data at all.
+
+        Args:
+            lost: why the stream is not to be trusted now; "" when it is.
+            flags: what else a reader should know.
+        """
+        if self.market.time is None:
+            raise UnavailableError(lost or "no market data yet")
+        held = self.portfolio_context
+        reporter = Reporter(self.book, held.weights, self.calculate_portfolio_risk)
+        return reporter.report(held.portfolio.name, self.market.time, lost=lost, flags=flags)
+
+    def _open(self) -> None:
+        portfolio = self.portfolio_context.portfolio
+        data = self.portfolio_context.market_data
+        if portfolio.basis is not Basis.WEIGHTS:
+            self.book.hold(portfolio.holdings({}))
+        elif all(name in data for name in portfolio.symbols):
+            self.book.hold(portfolio.holdings({k: v.price.value for k, v in data.items()}))
+
+
+class ApplicationContext:
+    """The application of the original exercise: asks the exchange once, and tells the risk.
+
+    ``asyncio.run(ApplicationContext().run())`` reads the environment; pass ``settings`` to have it
+    otherwise. The service that follows the stream is `risk.app`, made of the same contexts.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        portfolio_repository: PortfolioRepository | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.settings = settings or Settings.from_env(environment())
+        self.client = httpx.AsyncClient(transport=transport)
+        self.portfolio_repository = portfolio_repository or InMemoryPortfolioRepository(
+            self.settings.portfolio
+        )
+        self.market_data_repository = MarketDataRepository(
+            ExchangeClient(self.client, self.settings.exchange_url)
+        )
+        self.market_data_service = MarketDataService(self.market_data_repository)
+        self.market_data_factory = MarketDataFactory
+        self.market_data_fetched_handler = self.on_market_data_fetched
+        self.portfolio_context = PortfolioContext(
+            portfolio_repository=self.portfolio_repository,
+            market_data_service=self.market_data_service,
+            market_data_factory=self.market_data_factory,
+            market_data_fetched_handler=self.market_data_fetched_handler,
+        )
+        self.risk_management_context = RiskManagementContext(
+            portfolio_context=self.portfolio_context
+        )
+
+    @classmethod
+    def on_market_data_fetched(cls, event: MarketDataFetched) -> None:
+        """Log the event."""
+        log.info(
+            "market_data_fetched",
+            symbol=event.symbol,
+            price=event.price.value,
+            volume=event.volume.value,
+        )
+
+    async def run(self) -> float:
+        """Fetch the market data of the portfolio, and return its risk.
+
+        Raises:
+            UnavailableError: the exchange has no price of an asset, or the figure cannot be had.
+            ExchangeAwayError: the exchange does not answer.
+        """
+        async with self.client:
+            await self.portfolio_context.fetch_market_data()
+        risk = self.risk_management_context.calculate_portfolio_risk()
+        log.info("portfolio_risk", portfolio=self.portfolio_context.portfolio.name, risk=risk)
+        return risk

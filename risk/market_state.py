@@ -1,0 +1,179 @@
+"""What is known of the market at one moment: prices, their ages, and how they move together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import inf, log, sqrt
+
+import numpy as np
+
+from market.values import Symbol
+from risk.arrays import Array, Flags
+from risk.covariance import LiveCovariance, epps_attenuation
+from risk.market_data import MarketData
+from risk.reference import Reference
+
+_GAPS_TO_KNOW = 30  # intervals of one asset before the clock's step is chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimators:
+    """How the market is estimated.
+
+    Attributes:
+        half_lives_s: of the live estimator, all kept at once.
+        headline: the index of the one that is published as the portfolio's.
+        clock_s: the step of the reference; None is 20 mean gaps of the slowest asset, at least 1 s.
+        scenarios: rows kept for historical measures.
+        stale_after_s: silence of an asset after which its price is stale, unless it is a slow one.
+    """
+
+    half_lives_s: tuple[float, ...] = (60.0, 900.0, 86400.0)
+    headline: int = 1
+    clock_s: float | None = None
+    scenarios: int = 500
+    stale_after_s: float = 10.0
+
+    @property
+    def half_life_s(self) -> float:
+        """The half-life of the headline."""
+        return self.half_lives_s[self.headline]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceGap:
+    """A return over a silence: it counts in the value, and is kept out of the estimators."""
+
+    symbol: Symbol
+    seconds: float
+    z_score: float
+
+
+class MarketState:
+    """Takes market data one by one; everything else is read off it.
+
+    Args:
+        symbols: of the market, in the order of every array here.
+        estimators: how to estimate.
+        on_row: called with the returns of each beat of the reference clock.
+    """
+
+    def __init__(
+        self,
+        symbols: Sequence[Symbol],
+        estimators: Estimators,
+        on_row: Callable[[Array], None] = lambda _: None,
+    ) -> None:
+        size = len(symbols)
+        self.symbols, self.estimators = tuple(symbols), estimators
+        self.index = {name: i for i, name in enumerate(self.symbols)}
+        self.live = LiveCovariance(size, estimators.half_lives_s)
+        self.reference: Reference | None = None
+        self.prices, self.volumes = np.zeros(size), np.zeros(size)
+        self.levels, self.times = np.zeros(size), np.full(size, -inf)
+        self.by_difference = np.zeros(size, dtype=bool)
+        self.latest_s = -inf
+        self.ticks = np.zeros(size, dtype=np.int64)
+        self.unknown = 0
+        self._on_row = on_row
+
+    def see(self, data: MarketData) -> PriceGap | None:
+        """Take the newest of one asset; time never goes back, so a late tick counts as of now.
+
+        Returns:
+            the gap that it ends, if it ends one. A symbol that is not of this market is counted only.
+        """
+        i = self.index.get(data.symbol)
+        if i is None:
+            self.unknown += 1
+            return None
+        time_s = max(data.time.timestamp(), self.latest_s)
+        level = self._level(i, data.price.value)
+        gap = None
+        if self.times[i] == -inf:
+            self._begin(i, level)
+        else:
+            gap = self._gap(i, time_s, level)
+        self._beat(time_s)
+        self.live.update(i, time_s, level)
+        self.prices[i], self.volumes[i] = data.price.value, data.volume.value
+        self.levels[i], self.times[i], self.latest_s = level, time_s, time_s
+        self.ticks[i] += 1
+        return gap
+
+    @property
+    def time(self) -> datetime | None:
+        """The time of the newest market data."""
+        return None if self.latest_s == -inf else datetime.fromtimestamp(self.latest_s, UTC)
+
+    @property
+    def seen(self) -> Flags:
+        """Which assets have a price, shape (assets,)."""
+        return np.asarray(self.ticks > 0)
+
+    def exposures(self, quantities: Array) -> Array:
+        """Return the derivative of the value by each level: money, or units for price differences."""
+        return np.where(self.by_difference, quantities, quantities * self.prices)
+
+    def ages_s(self) -> Array:
+        """Return the seconds since each asset's last tick, up to the newest of all."""
+        return self.latest_s - self.times
+
+    def stale_limits_s(self) -> Array:
+        """Return the silence after which each asset is stale: 5 mean gaps, or the set limit."""
+        return np.maximum(5 * self.live.mean_gap_s, self.estimators.stale_after_s)
+
+    def attenuation(self) -> Array | None:
+        """Return the share of each covariance that the reference keeps (Epps); None without clock."""
+        if self.reference is None or not (self.live.mean_gap_s > 0).all():
+            return None
+        rates, step = 1 / self.live.mean_gap_s, self.reference.clock_s
+        kept = [[epps_attenuation(a, b, step) for b in rates.tolist()] for a in rates.tolist()]
+        table = np.array(kept)
+        np.fill_diagonal(table, 1.0)
+        return table
+
+    def _level(self, i: int, price: float) -> float:
+        if price <= 0 and not self.by_difference[i]:
+            self.by_difference[i] = True  # a log is undefined: from here on, price differences
+            self.live.forget(i)
+            self.times[i] = -inf
+        return price if self.by_difference[i] else log(price)
+
+    def _begin(self, i: int, level: float) -> None:
+        self.levels[i] = level
+        self.reference = None  # its rows had no such asset
+
+    def _gap(self, i: int, time_s: float, level: float) -> PriceGap | None:
+        limit = float(self.live.gap_limits_s(i)[self.estimators.headline])
+        if self.reference is not None and time_s - self.latest_s > limit:
+            self.reference.realign(time_s)
+        seconds = time_s - self.times[i]
+        if seconds <= limit:
+            return None
+        change = level - self.levels[i]
+        if self.reference is not None:
+            self.reference.hide(i, change)
+        variance = float(self.live.rates[self.estimators.headline, i, i]) * seconds
+        z_score = change / sqrt(variance) if variance > 0 else 0.0
+        self.levels[i] = level  # so that no row sees the jump
+        return PriceGap(self.symbols[i], float(seconds), float(z_score))
+
+    def _beat(self, time_s: float) -> None:
+        if self.reference is None:
+            clock_s = self._clock_s()
+            if clock_s is None:
+                return
+            given = self.estimators
+            self.reference = Reference(
+                len(self.symbols), clock_s, given.half_life_s, given.scenarios
+            )
+        self.reference.advance(time_s, self.levels, self._on_row)
+
+    def _clock_s(self) -> float | None:
+        if self.estimators.clock_s is not None:
+            return self.estimators.clock_s
+        if self.live.intervals.max() < _GAPS_TO_KNOW:
+            return None
+        known = self.live.mean_gap_s[self.live.intervals >= 10]
+        return max(1.0, 20 * float(known.max()))
