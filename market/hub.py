@@ -9,15 +9,17 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from market.events import Fact, Gap, Lagging, Shutdown, Snapshot
 from market.wire import EventId, encode, frame
 
 RETRY_MS: Final = 1000
 BATCH_BYTES: Final = 256 * 1024
+SHARED_BYTES: Final = 16 * BATCH_BYTES
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Filter:
     """What one kind of reader wants; ``None`` for ``subjects`` is all of them."""
 
@@ -88,9 +90,9 @@ class Hub:
         self._oldest = 1
         self._unlogged: list[bytes] = []
         self._farewell = Shutdown()
-        self._filters: dict[tuple[object, ...], Filter] = {}
+        self._filters: WeakValueDictionary[tuple[object, ...], Filter] = WeakValueDictionary()
         self._batches: dict[tuple[Filter, int], Batch] = {}
-        self._batches_at = 0
+        self._batches_at, self._batches_bytes = 0, 0
         self._interned: dict[tuple[str, str], tuple[str, str]] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -116,7 +118,12 @@ class Hub:
         self._keep(topic, kept)
 
     def close(self, reason: str = "stopping") -> None:
-        """End every stream: each reader gets what is pending, a farewell, and then the end."""
+        """End every stream: each reader gets what is pending, a farewell, and then the end.
+
+        The first reason stands: a history that has ended did not stop when its server does.
+        """
+        if self.closed:
+            return
         self.closed, self._farewell = True, Shutdown(reason=reason)
         for wake in self._listeners:
             wake()
@@ -147,6 +154,11 @@ class Hub:
         return self._oldest
 
     @property
+    def over(self) -> bool:
+        """Whether no event will follow, in this process or in the next one."""
+        return self.closed and self._farewell != Shutdown()
+
+    @property
     def id(self) -> str:
         """The id of the newest event."""
         return f"{self.epoch}-{self.head}"
@@ -161,11 +173,7 @@ class Hub:
         chosen = self.default_kinds if kinds is None else frozenset(kinds)
         about = None if subjects is None else frozenset(subjects)
         key = (chosen, about, conflate_ms)
-        if key not in self._filters:
-            if len(self._filters) >= self.history:
-                self._filters.clear()  # readers keep theirs; later equal ones just share no bytes
-            self._filters[key] = Filter(chosen, about, conflate_ms)
-        return self._filters[key]
+        return self._filters.setdefault(key, Filter(chosen, about, conflate_ms))
 
     def reader(self, wishes: Filter, last_id: str | None = None) -> "Reader":
         """Return a reader that begins with a snapshot, or strictly after ``last_id``."""
@@ -190,13 +198,14 @@ class Hub:
         The very same bytes go to every reader with this filter at this place.
         """
         self.commit()
-        if self._batches_at != self.head:
+        if self._batches_at != self.head or self._batches_bytes > SHARED_BYTES:
             self._batches.clear()
-            self._batches_at = self.head
+            self._batches_at, self._batches_bytes = self.head, 0
         found = self._batches.get((wishes, after))
         if found is None:
             join = self._join if wishes.conflate_ms is None else self._conflate
             found = self._batches[wishes, after] = join(wishes, after)
+            self._batches_bytes += len(found.data)
         return found
 
     def gap(self, since: str, after: int, wishes: Filter, reason: str) -> tuple[bytes, int]:
@@ -241,15 +250,17 @@ class Hub:
 
     def _conflate(self, wishes: Filter, after: int) -> Batch:
         """Join with the newest tick of each symbol alone; in the order of their numbers."""
-        chosen: dict[object, int] = {}
-        for n in range(after + 1, self.head + 1):
-            topic = self._topics[n % self.history]
+        chosen: dict[object, bytes] = {}
+        size, n = 0, after
+        while n < self.head and size < BATCH_BYTES:
+            n += 1
+            slot = n % self.history
+            topic = self._topics[slot]
             if wishes.wants(topic):
                 key: object = topic if topic[0] == self._conflated else n
-                chosen.pop(key, None)
-                chosen[key] = n
-        frames = [self._frames[n % self.history] for n in chosen.values()]
-        return Batch(b"".join(frames), len(frames), self.head)
+                size += len(self._frames[slot]) - len(chosen.pop(key, b""))
+                chosen[key] = self._frames[slot]
+        return Batch(b"".join(chosen.values()), len(chosen), n)
 
 
 class Reader:
