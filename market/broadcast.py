@@ -11,11 +11,12 @@ there is no such connection (another server, HTTP/1.0).
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from market.hub import Reader
+from market.hub import SHARED_BYTES, Reader
 from market.server import OUTLET, Connection
 from market.streaming import HEADERS, MEDIA_TYPE, StreamEndpoint
 from market.wire import comment
@@ -53,8 +54,9 @@ class Broadcast(StreamEndpoint):
         self._conflated: defaultdict[int, set[Outlet]] = defaultdict(set)
         self._windows: set[int] = set()
         self._flush_is_due = False
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._chunks: dict[int, tuple[bytes, bytes]] = {}
+        self._chunks_bytes = 0
         self.hub.listen(self._wake)
 
     @property
@@ -84,21 +86,24 @@ class Broadcast(StreamEndpoint):
 
     def _attach(self, outlet: Outlet) -> None:
         connection = outlet.connection
-        connection.transport.set_write_buffer_limits(high=0)
         connection.on_pause = lambda: self._blocked(outlet)
         connection.on_resume = lambda: self._unblocked(outlet)
+        connection.transport.set_write_buffer_limits(high=0)
         self._group(outlet).add(outlet)
         if not self._timers:
             self._sweep()
             self._beat(first=True)
-        self._push(outlet)  # the greeting
-        self._push(outlet)
+        self._write(outlet)  # the greeting
+        self._catch_up(outlet)
 
     def _detach(self, outlet: Outlet) -> None:
         outlet.connection.on_pause = outlet.connection.on_resume = None
-        self._group(outlet).discard(outlet)
-        if not self._outlets and not any(self._conflated.values()):
-            for timer in self._timers:
+        window, group = outlet.reader.wishes.conflate_ms, self._group(outlet)
+        group.discard(outlet)
+        if window is not None and not group:
+            del self._conflated[window]
+        if not self._outlets and not self._conflated:
+            for timer in self._timers.values():
                 timer.cancel()
             self._timers.clear()
 
@@ -111,7 +116,14 @@ class Broadcast(StreamEndpoint):
 
     def _unblocked(self, outlet: Outlet) -> None:
         outlet.blocked_since = None
-        self._push(outlet)
+        self._catch_up(outlet)
+
+    def _catch_up(self, outlet: Outlet) -> None:
+        """Write what is due now, or when its window ends: no reader gets two ticks in one."""
+        if outlet.reader.wishes.conflate_ms is None:
+            self._push(outlet)
+        else:
+            self._wake()
 
     # -- events go out -------------------------------------------------------------------------
 
@@ -137,7 +149,7 @@ class Broadcast(StreamEndpoint):
 
     def _end_window(self, window: int) -> None:
         self._windows.discard(window)
-        for outlet in tuple(self._conflated[window]):
+        for outlet in tuple(self._conflated.get(window, ())):
             self._push(outlet)
         self._chunks.clear()
 
@@ -147,22 +159,29 @@ class Broadcast(StreamEndpoint):
         for _ in range(BATCHES_A_TURN):
             if outlet.blocked_since is not None or reader.ended:
                 return
-            due = reader.take()
-            if due:
-                self.bytes_sent += len(due)
-                outlet.write(self._chunk(due))
-            if reader.ended:
-                outlet.end()
+            self._write(outlet)
+            if reader.cursor == self.hub.head and not self.hub.closed:
                 return
-            if reader.cursor == self.hub.head:
-                return
-        self._wake()
+        if not reader.ended:
+            self._wake()
+
+    def _write(self, outlet: Outlet) -> None:
+        """Write one batch to a reader whose connection has room, and the end when it is due."""
+        if due := outlet.reader.take():
+            self.bytes_sent += len(due)
+            outlet.write(self._chunk(due))
+        if outlet.reader.ended:
+            outlet.end()
 
     def _chunk(self, data: bytes) -> bytes:
         """Return ``data`` as a chunk of a body; the same bytes object for the same data."""
         kept = self._chunks.get(id(data))
         if kept is None or kept[0] is not data:
+            if self._chunks_bytes > SHARED_BYTES or not self._chunks:
+                self._chunks.clear()
+                self._chunks_bytes = 0
             kept = self._chunks[id(data)] = (data, b"%x\r\n%b\r\n" % (len(data), data))
+            self._chunks_bytes += len(data)
         return kept[1]
 
     # -- time passes ---------------------------------------------------------------------------
@@ -178,7 +197,7 @@ class Broadcast(StreamEndpoint):
                 if outlet.blocked_since is None:
                     outlet.write(chunk)
             self._chunks.clear()
-        self._again(self.settings.heartbeat_s, self._beat)
+        self._again("beat", self.settings.heartbeat_s, self._beat)
 
     def _sweep(self) -> None:
         """Hang up on the readers that have taken nothing for too long."""
@@ -188,9 +207,7 @@ class Broadcast(StreamEndpoint):
             if since is not None and now - since > self.settings.send_timeout_s:
                 self.evictions += 1
                 outlet.connection.transport.abort()
-        self._again(min(SWEEP_S, self.settings.send_timeout_s / 2), self._sweep)
+        self._again("sweep", min(SWEEP_S, self.settings.send_timeout_s / 2), self._sweep)
 
-    def _again(self, after_s: float, step: Any) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers = [timer for timer in self._timers if timer.when() > loop.time()]
-        self._timers.append(loop.call_later(after_s, step))
+    def _again(self, name: str, after_s: float, step: Callable[[], None]) -> None:
+        self._timers[name] = asyncio.get_running_loop().call_later(after_s, step)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+import structlog
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -18,8 +20,11 @@ from starlette.types import Receive, Scope, Send
 from market.clock import Clock, SystemClock
 from market.hub import Filter, Hub, Reader
 from market.problems import ProblemError
+from market.server import OUTLET
 from market.settings import Environment, real, whole
 from market.wire import encode
+
+log = structlog.get_logger("market.streaming")
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
@@ -83,7 +88,7 @@ class StreamEndpoint:
         hub: what is streamed.
         settings: the limits.
         subjects: gives what ``symbols=`` may name; an unknown one is answered 404. Without it the
-            parameter is refused.
+            parameter is passed over, as any unknown one.
         subject_name: how the query parameter is called.
         clock: the time in the heartbeat.
     """
@@ -112,7 +117,7 @@ class StreamEndpoint:
             await head(scope, receive, send)
             return
         reader = self.hub.reader(wishes, last_id)
-        if self.hub.closed and reader.cursor == self.hub.head:  # a stream that is over for good
+        if self.hub.over and reader.cursor == self.hub.head:  # there is nothing more, ever
             await Response(status_code=204)(scope, receive, send)
             return
         address = scope["client"][0] if scope.get("client") else "?"
@@ -132,7 +137,12 @@ class StreamEndpoint:
             ping_message_factory=lambda: ServerSentEvent(comment=self.heartbeat(), sep="\n"),
             send_timeout=self.settings.send_timeout_s,
         )
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, send)
+        except SendTimeoutError:  # it takes nothing: to say goodbye would wait for ever
+            log.info("reader_evicted", behind=reader.lag)
+            if connection := (scope.get("extensions") or {}).get(OUTLET):
+                connection.transport.abort()
 
     def heartbeat(self) -> str:
         """Return the text of the comment that keeps a quiet line alive."""
@@ -157,7 +167,7 @@ class StreamEndpoint:
             raise ProblemError(
                 422, "invalid-query", f"events={unknown[0][:40]}: known are {known}", field="events"
             )
-        return kinds
+        return kinds or None
 
     def _about(self, query: Mapping[str, str]) -> frozenset[str] | None:
         name = self._subject_name
@@ -200,7 +210,10 @@ async def _frames(hub: Hub, reader: Reader) -> AsyncIterator[bytes]:
                 yield due
             elif not reader.ended:
                 await news.wait()
-                if reader.wishes.conflate_ms is not None and not hub.closed:
-                    await anyio.sleep(reader.wishes.conflate_ms / 1000)
+                if reader.wishes.conflate_ms is not None:
+                    with anyio.move_on_after(reader.wishes.conflate_ms / 1000):
+                        while not hub.closed:
+                            news = anyio.Event()
+                            await news.wait()
     finally:
         stop()
