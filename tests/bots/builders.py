@@ -79,7 +79,7 @@ def traded(strategy: Strategy, facts: Iterable[Tick]) -> list[OrderFilled]:
                 order.side, order.quantity, tick.price, of=order.symbol, trade_id=len(fills) + 1
             )
             fills.append(fill)
-            strategy.decide(fill)
+            assert not list(strategy.decide(fill) or ())
     return fills
 
 
