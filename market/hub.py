@@ -109,12 +109,12 @@ class Hub:
             wake()
         return event_id
 
-    def restore(self, n: int, topic: tuple[str, str], kept: bytes) -> None:
-        """Put back the frame of event ``n`` from a log, the oldest first, without waking anyone."""
-        if not self.head:
-            self.head, self._oldest = n - 1, n
-        if n != self.head + 1:
-            raise ValueError(f"event {n} cannot follow event {self.head}")
+    def begin(self, after: int) -> None:
+        """Number on from event ``after`` of an earlier process; nothing was published yet."""
+        self.head, self._oldest = after, after + 1
+
+    def restore(self, topic: tuple[str, str], kept: bytes) -> None:
+        """Put back the frame of the next event from a log, without waking anyone."""
         self._keep(topic, kept)
 
     def close(self, reason: str = "stopping") -> None:
@@ -224,6 +224,10 @@ class Hub:
         """Return the last frame of one stream; each gets its own moment to come back."""
         jittered = self._rng.randint(RETRY_MS // 2, 2 * RETRY_MS)
         return frame(self._farewell.kind, encode(self._farewell), retry_ms=jittered)
+
+    def standing(self) -> bytes:
+        """Return the frame of a snapshot of everything as of now, if the hub has one to give."""
+        return self._stand(self.filter())
 
     def _hello(self) -> bytes:
         return b"retry: %d\n: stream %b\n\n" % (RETRY_MS, self.id.encode())

@@ -140,6 +140,11 @@ class OrderFact(Fact, frozen=True, kw_only=True):
     symbol: Symbol
     time: datetime
 
+    @property
+    def subject(self) -> str:
+        """Whose order it is: what a reader of such facts filters by."""
+        return self.account
+
 
 class OrderAccepted(OrderFact, frozen=True, kw_only=True):
     """The order was taken; ``client_order_id`` is the name its owner gave it."""
@@ -199,7 +204,7 @@ class OrderExpired(OrderFact, frozen=True, kw_only=True):
 
 
 class OrderDecremented(OrderFact, frozen=True, kw_only=True):
-    """``quantity`` went away unfilled so that the account did not trade with itself; the rest stands."""
+    """``quantity`` went away, lest the account trade with itself; the rest stands."""
 
     kind: ClassVar[str] = "order_decremented"
 

@@ -19,6 +19,7 @@ import structlog
 
 from market.errors import GarbledEventError, MarketError
 from market.events import Fact
+from market.hub import Hub
 from market.wire import Decoder, EventId
 
 log = structlog.get_logger("market.tape")
@@ -48,12 +49,17 @@ class Kept:
 
 @dataclass(slots=True)
 class Recovered:
-    """What a tape held: everything's state at its start, the events since, the last footnote."""
+    """What a tape held: where it starts, everything's state there, the events since, a footnote."""
 
-    epoch: str
-    opening: Kept
+    start: EventId
+    opening: Fact | None = None
     events: list[Kept] = field(default_factory=list)
     footnote: str = ""
+
+    @property
+    def head(self) -> EventId:
+        """The id of the newest event."""
+        return self.events[-1].id if self.events else self.start
 
 
 class Tape:
@@ -101,7 +107,17 @@ class Tape:
             for path in self._segments():
                 path.unlink()
             return None
-        self.epoch, self._noted = found.epoch, found.footnote
+        self.epoch, self._noted = found.start.epoch, found.footnote
+        return found
+
+    def restore(self, hub: Hub, decoder: Decoder | None = None) -> Recovered | None:
+        """Put what the tape holds back into ``hub``, which has published nothing yet."""
+        found = self.recover(decoder)
+        if found is not None:
+            hub.begin(found.start.n)
+            for kept in found.events:
+                hub.restore((kept.fact.kind, kept.fact.subject), kept.frame)
+        hub.epoch = self.epoch
         return found
 
     def begin(
@@ -110,7 +126,7 @@ class Tape:
         """Make ready to append what follows event ``upto``.
 
         Args:
-            opening: gives the snapshot frame as of now; it stands at the head of a segment.
+            opening: gives the snapshot frame as of now, or nothing, for the head of a segment.
             footnote: gives a line to keep beside the frames, such as where they came from.
         """
         self._opening, self._footnote = opening, footnote
@@ -143,8 +159,9 @@ class Tape:
         path = self._folder / f"{self.epoch}-{upto:020d}.sse"
         self._segment = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND, 0o644)
         self._segment_upto = upto + self._per_segment
-        boot = b": boot %b\n\n" % _boot_id().encode()
-        _write(self._segment, boot + self._opening() + _note(self._noted))
+        after = EventId(self.epoch, upto)
+        head = f": boot {_boot_id()}\n\n: after {after}\n\n".encode()
+        _write(self._segment, head + self._opening() + _note(self._noted))
 
     def _finish(self, last: bytes) -> None:
         if self._segment is not None:
@@ -213,37 +230,45 @@ def _whole(path: Path, *, is_last: bool) -> bytes | None:
     return whole
 
 
-def _with(found: Recovered | None, kept: Kept | str) -> Recovered | None:
-    """Return what was found, and now this too."""
+def _with(found: Recovered | None, kept: "Kept | EventId | str") -> Recovered:
+    """Return what was found, and now this too; raise GarbledEventError when it does not follow."""
+    if isinstance(kept, EventId):
+        if found is not None and kept != found.head:
+            raise GarbledEventError("segment", f"it begins after {kept}, not {found.head}")
+        return found or Recovered(kept)
+    if found is None:
+        raise GarbledEventError("segment", "it has no head")
     if isinstance(kept, str):
-        if found is not None:
-            found.footnote = kept
-    elif found is None:
-        found = Recovered(kept.id.epoch, kept)
-    elif kept.fact.kind != "snapshot":
-        _follow(found, kept)
+        found.footnote = kept
+    elif kept.fact.kind == "snapshot":
+        found.opening = found.opening or kept.fact
+    elif kept.id == EventId(found.start.epoch, found.head.n + 1):
+        found.events.append(kept)
+    else:
+        raise GarbledEventError("segment", f"{kept.id} does not follow {found.head}")
     return found
 
 
-def _follow(found: Recovered, kept: Kept) -> None:
-    last = found.events[-1].id.n if found.events else found.opening.id.n
-    if kept.id.epoch != found.epoch or kept.id.n != last + 1:
-        raise GarbledEventError("segment", f"{kept.id} does not follow {found.epoch}-{last}")
-    found.events.append(kept)
-
-
-def _kept(whole: bytes, decoder: Decoder) -> Iterator[Kept | str]:
-    """Yield the events of a segment, and as text the notes between them."""
+def _kept(whole: bytes, decoder: Decoder) -> Iterator[Kept | EventId | str]:
+    """Yield the events of a segment, where it begins, and as text the notes in it."""
     for block in whole.split(b"\n\n")[:-1]:
         if block.startswith(b": note "):
             yield block.removeprefix(b": note ").decode()
+        elif block.startswith(b": after "):
+            yield _parsed(block.removeprefix(b": after "))
         elif not block.startswith(b":"):
             found = _FRAME.fullmatch(block)
-            event_id = EventId.parse(found[1].decode()) if found else None
             fact = decoder.decode(found[2].decode(), found[3]) if found else None
-            if event_id is None or fact is None:
+            if found is None or fact is None:
                 raise GarbledEventError("segment", f"no frame of ours: {block[:60]!r}")
-            yield Kept(event_id, fact, block + b"\n\n")
+            yield Kept(_parsed(found[1]), fact, block + b"\n\n")
+
+
+def _parsed(text: bytes) -> EventId:
+    found = EventId.parse(text.decode(errors="replace"))
+    if found is None:
+        raise GarbledEventError("segment", f"no id of ours: {text[:60]!r}")
+    return found
 
 
 def _is_safe(whole: bytes) -> bool:

@@ -1,0 +1,55 @@
+"""Accounts over HTTP: look up, configure, rank, follow."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exchange.api.answers import json, refused
+from exchange.api.keys import Keys
+from exchange.api.requests import Configuration, check_name
+from exchange.accounts import AccountView
+from exchange.commands import ConfigureAccount
+from exchange.desk import Desk
+from market.bodies import read_body
+from market.problems import ProblemError
+
+
+class AccountsApi:
+    """The handlers of everything under ``/accounts``, and of ``/leaderboard``."""
+
+    def __init__(self, desk: Desk, keys: Keys) -> None:
+        self._desk, self._keys = desk, keys
+
+    async def list(self, request: Request) -> Response:
+        """Return the accounts that the request's key may see; all of them without keys."""
+        accounts = self._desk.venue.accounts()
+        return json([one for one in accounts if self._keys.admits(request, one.account)])
+
+    async def find(self, request: Request) -> Response:
+        """Return one account."""
+        return json(self._account(request))
+
+    async def configure(self, request: Request) -> Response:
+        """Open or configure an account."""
+        name = check_name(str(request.path_params["account"]))
+        self._keys.admit(request, name)
+        asked = await read_body(request, Configuration)
+        answer = await self._desk.execute(
+            ConfigureAccount(
+                account=name,
+                short_selling=asked.short_selling,
+                leverage=asked.leverage,
+                starting_cash=asked.starting_cash,
+                self_trade_prevention=asked.self_trade_prevention,
+            )
+        )
+        if answer.refusal is not None:
+            raise refused(answer.refusal)
+        return json(self._account(request))
+
+    def _account(self, request: Request) -> AccountView:
+        name = str(request.path_params["account"])
+        self._keys.admit(request, name)
+        account = self._desk.venue.account(name)
+        if account is None:
+            raise ProblemError(404, "unknown-account", f"There is no account {name[:64]!r}.")
+        return account

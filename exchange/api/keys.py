@@ -1,0 +1,98 @@
+"""Who may act for which account, and how often."""
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from starlette.requests import Request
+
+from market.errors import SettingsError
+from market.problems import ProblemError
+from market.settings import words
+
+REMEMBERED: Final = 10_000
+"""Accounts whose pace is remembered at once."""
+
+
+def parse_keys(text: str) -> dict[str, str]:
+    """Return the secret of each account in ``name:secret,...``; raise ValueError when it is wrong."""
+    keys: dict[str, str] = {}
+    for word in words(text):
+        name, colon, secret = word.partition(":")
+        if not (name and colon and secret):
+            raise ValueError("it must be name:secret, comma-separated")
+        if name in keys:
+            raise SettingsError("API_KEYS", f"names {name} twice")
+        keys[name] = secret
+    return keys
+
+
+class Keys:
+    """With keys set, an account's routes need its own key; with none, everyone may do everything.
+
+    Args:
+        secrets: the secret of each account that has one.
+        orders_per_s: how many orders an account may place a second, in bursts of as many; 0 is
+            no bound.
+    """
+
+    def __init__(self, secrets: Mapping[str, str], orders_per_s: float, now: Callable[[], float]) -> None:
+        self._secrets = {name: secret.encode() for name, secret in secrets.items()}
+        self._rate, self._now = orders_per_s, now
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def admit(self, request: Request, account: str) -> None:
+        """Raise the 401 or 403 problem unless the request carries the key of ``account``."""
+        if not self._secrets:
+            return
+        given = _given(request)
+        if given is None:
+            raise ProblemError(
+                401,
+                "key-missing",
+                "This account needs its key: Authorization: Bearer SECRET, or X-API-Key.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        expected = self._secrets.get(account, b"")
+        matches = hmac.compare_digest(given, expected or b"\0")
+        if not (matches and expected):
+            raise ProblemError(403, "key-refused", "This key is not that account's.")
+
+    def admits(self, request: Request, account: str) -> bool:
+        """Tell whether the request may see ``account``; raise the 401 problem without any key."""
+        try:
+            self.admit(request, account)
+        except ProblemError as error:
+            if error.status == 401:
+                raise
+            return False
+        return True
+
+    def pace(self, account: str) -> None:
+        """Count an order of ``account``; raise the 429 problem when it is one too many."""
+        if not self._rate:
+            return
+        now, burst = self._now(), max(1.0, self._rate)
+        left, since = self._buckets.pop(account, (burst, now))
+        left = min(burst, left + (now - since) * self._rate)
+        if left < 1:
+            self._buckets[account] = (left, now)
+            wait_s = max(1, round((1 - left) / self._rate + 0.5))
+            raise ProblemError(
+                429,
+                "too-many-orders",
+                f"Over {self._rate:g} orders a second.",
+                headers={"Retry-After": str(wait_s)},
+            )
+        self._buckets[account] = (left - 1, now)
+        if len(self._buckets) > REMEMBERED:
+            self._buckets.popitem(last=False)
+
+
+def _given(request: Request) -> bytes | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip().encode()
+    key = request.headers.get("x-api-key")
+    return key.encode() if key else None

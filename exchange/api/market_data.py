@@ -1,0 +1,126 @@
+"""What everyone may know: instruments, books, trades, ticks, the latest prices, who is ahead."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exchange.api.answers import json
+from exchange.api.requests import Symbols, count
+from exchange.desk import Desk
+from exchange.merging import Merging
+from exchange.recent import Recent
+from market.events import BookUpdate, Tick, Trade
+from market.orders import TradingState
+from market.problems import ProblemError
+from market.values import Instrument, Symbol
+
+
+class InstrumentView(Struct, frozen=True, kw_only=True):
+    """An instrument, and whether it trades."""
+
+    symbol: Symbol
+    name: str
+    quote: str
+    tick_size: Decimal
+    lot_size: Decimal
+    trading_state: TradingState
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """An account's place among all, by what it has won or lost."""
+
+    rank: int
+    account: str
+    equity: Decimal
+    profit: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    fees: Decimal
+
+
+class MarketData:
+    """The handlers of the public routes."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        merging: Merging,
+        recent: Recent,
+        instruments: Mapping[Symbol, Instrument],
+        symbols: Symbols,
+    ) -> None:
+        self._desk, self._merging, self._recent = desk, merging, recent
+        self._instruments, self._symbols = instruments, symbols
+
+    async def instruments(self, _: Request) -> Response:
+        """Return every instrument."""
+        return json(
+            [
+                InstrumentView(
+                    symbol=of.symbol,
+                    name=of.name,
+                    quote=of.quote,
+                    tick_size=of.tick_size,
+                    lot_size=of.lot_size,
+                    trading_state=self._desk.venue.trading_state(of.symbol),
+                )
+                for of in self._instruments.values()
+            ]
+        )
+
+    async def book(self, request: Request) -> Response:
+        """Return the best levels of a book."""
+        symbol = self._symbols.find(str(request.path_params["symbol"]))
+        return json(self._desk.book(symbol, count(request, "depth", 10, 1000)))
+
+    async def trades(self, request: Request) -> Response:
+        """Return the newest trades of a symbol, the newest first."""
+        symbol = self._symbol(request)
+        return json(self._recent.trades(symbol, count(request, "limit", 100, 1000)))
+
+    async def ticks(self, request: Request) -> Response:
+        """Return the newest ticks of a symbol, the newest first."""
+        symbol = self._symbol(request)
+        return json(self._recent.ticks(symbol, count(request, "limit", 100, 1000)))
+
+    async def market_data(self, request: Request) -> Response:
+        """Return the latest price of a symbol."""
+        symbol = self._symbols.find(str(request.path_params["symbol"]))
+        tick = self._merging.sources[symbol].tick
+        if tick is None:
+            raise ProblemError(404, "no-price-yet", f"{symbol} has had no price yet.")
+        return json(tick)
+
+    async def leaderboard(self, _: Request) -> Response:
+        """Return all accounts, the one that has won the most first."""
+        return json(standings(self._desk))
+
+    def _symbol(self, request: Request) -> Symbol:
+        symbol = self._symbols.asked(request)
+        if symbol is None:
+            raise ProblemError(422, "invalid-query", "symbol: is missing.", field="symbol")
+        return symbol
+
+
+def standings(desk: Desk) -> list[Standing]:
+    """Return the accounts by profit, the largest first, equal ones by name."""
+    accounts = desk.venue.accounts()
+    ranked = sorted(accounts, key=lambda one: (one.starting_cash - one.equity, one.account))
+    return [
+        Standing(
+            rank=rank,
+            account=one.account,
+            equity=one.equity,
+            profit=one.equity - one.starting_cash,
+            realized_pnl=one.realized_pnl,
+            unrealized_pnl=one.unrealized_pnl,
+            fees=one.fees,
+        )
+        for rank, one in enumerate(ranked, start=1)
+    ]
+
+
+MODELS = (BookUpdate, Tick, Trade)

@@ -1,0 +1,124 @@
+"""Orders over HTTP: place, amend, cancel, look up."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exchange.api.answers import answered, json, refused
+from exchange.api.keys import Keys
+from exchange.api.requests import (
+    OLD_NAMES,
+    Amendment,
+    NewOrder,
+    QuickOrder,
+    Symbols,
+    order_id,
+)
+from exchange.blotter import OrderView
+from exchange.commands import AnyCommand, CancelOrders
+from exchange.desk import Desk
+from market.bodies import read_body
+from market.orders import AmendOrder, CancelOrder, PlaceOrder, Status
+from market.problems import ProblemError
+from market.values import Side
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class OrdersApi:
+    """The handlers of everything under ``/orders``, and of ``/buy`` and ``/sell``."""
+
+    def __init__(self, desk: Desk, symbols: Symbols, keys: Keys) -> None:
+        self._desk, self._symbols, self._keys = desk, symbols, keys
+
+    async def buy(self, request: Request) -> Response:
+        """Buy at the market, or at a limit."""
+        return await self._quick(request, Side.BUY)
+
+    async def sell(self, request: Request) -> Response:
+        """Sell at the market, or at a limit."""
+        return await self._quick(request, Side.SELL)
+
+    async def place(self, request: Request) -> Response:
+        """Place an order of any type."""
+        asked = await read_body(request, NewOrder)
+        return await self._place(request, asked.order(self._symbols.find(asked.symbol)))
+
+    async def find(self, request: Request) -> Response:
+        """Return one order."""
+        return json(self._order(request))
+
+    async def list(self, request: Request) -> Response:
+        """Return the orders of an account, the newest first."""
+        account = _account(request)
+        self._keys.admit(request, account)
+        if self._desk.venue.account(account) is None:
+            raise ProblemError(404, "unknown-account", f"There is no account {account[:64]!r}.")
+        return json(self._desk.venue.orders(account, _status(request)))
+
+    async def amend(self, request: Request) -> Response:
+        """Change the quantity or the price of an open order."""
+        order = self._order(request)
+        asked = await read_body(request, Amendment)
+        return await self._one(
+            AmendOrder(
+                account=order.account,
+                order_id=order.order_id,
+                quantity=asked.quantity,
+                price=asked.price,
+            )
+        )
+
+    async def cancel(self, request: Request) -> Response:
+        """Cancel one order."""
+        order = self._order(request)
+        return await self._one(CancelOrder(account=order.account, order_id=order.order_id))
+
+    async def cancel_all(self, request: Request) -> Response:
+        """Cancel the open orders of an account, or those in one symbol."""
+        account = _account(request)
+        self._keys.admit(request, account)
+        command = CancelOrders(account=account, symbol=self._symbols.asked(request))
+        answer = await self._desk.execute(command)
+        if answer.refusal is not None:
+            raise refused(answer.refusal)
+        return json(list(answer.orders))
+
+    async def _quick(self, request: Request, side: Side) -> Response:
+        asked = await read_body(request, QuickOrder, OLD_NAMES)
+        return await self._place(request, asked.order(self._symbols.find(asked.symbol), side))
+
+    async def _place(self, request: Request, order: PlaceOrder) -> Response:
+        self._keys.admit(request, order.account)
+        self._keys.pace(order.account)
+        return await self._one(order)
+
+    async def _one(self, command: AnyCommand) -> Response:
+        return answered(await self._desk.execute(command))
+
+    def _order(self, request: Request) -> OrderView:
+        wanted = order_id(request)
+        order = self._desk.venue.order(wanted)
+        if order is None:
+            raise ProblemError(404, "unknown-order", f"There is no order {wanted}.")
+        self._keys.admit(request, order.account)
+        return order
+
+
+def _account(request: Request) -> str:
+    account = request.query_params.get("account")
+    if not account:
+        raise ProblemError(422, "invalid-query", "account: is missing.", field="account")
+    return account
+
+
+def _status(request: Request) -> Status | None:
+    text = request.query_params.get("status")
+    if not text:
+        return None
+    try:
+        return Status(text)
+    except ValueError as error:
+        known = ", ".join(Status)
+        raise ProblemError(422, "invalid-query", f"status: one of {known}.", field="status") from error

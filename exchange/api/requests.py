@@ -1,0 +1,151 @@
+"""What requests ask for, read and checked once: the models of bodies, the parts of a query."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+
+from market.orders import OrderType, PlaceOrder, SelfTradePrevention, TimeInForce
+from market.problems import ProblemError
+from market.values import Instrument, Side, Symbol
+
+END: Final = r"(?![\s\S])"  # a "$" would let a line feed through
+NAME: Final = rf"^[A-Za-z0-9][A-Za-z0-9_.@-]*{END}"
+AccountName = Annotated[str, Meta(pattern=NAME, min_length=1, max_length=64)]
+ClientOrderId = Annotated[str, Meta(pattern=rf"^[\x21-\x7e]+{END}", min_length=1, max_length=64)]
+SymbolOrName = Annotated[str, Meta(min_length=1, max_length=40)]
+
+OLD_NAMES: Final = {"username": "account", "stock": "symbol", "amount": "quantity"}
+
+
+class QuickOrder(Struct, frozen=True, kw_only=True):
+    """The body of ``/buy`` and ``/sell``; with a ``price`` it is a limit order."""
+
+    account: AccountName
+    symbol: SymbolOrName
+    quantity: Decimal
+    price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    expire_time: datetime | None = None
+    client_order_id: ClientOrderId | None = None
+
+    def order(self, symbol: Symbol, side: Side) -> PlaceOrder:
+        """Return the command that this asks for."""
+        return PlaceOrder(
+            account=self.account,
+            symbol=symbol,
+            side=side,
+            quantity=self.quantity,
+            type=OrderType.MARKET if self.price is None else OrderType.LIMIT,
+            price=self.price,
+            time_in_force=self.time_in_force,
+            expire_time=self.expire_time,
+            client_order_id=self.client_order_id,
+        )
+
+
+class NewOrder(Struct, frozen=True, kw_only=True):
+    """The body of ``POST /orders``."""
+
+    account: AccountName
+    symbol: SymbolOrName
+    side: Side
+    quantity: Decimal
+    type: OrderType | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    expire_time: datetime | None = None
+    post_only: bool = False
+    display_quantity: Decimal | None = None
+    client_order_id: ClientOrderId | None = None
+    self_trade_prevention: SelfTradePrevention | None = None
+
+    def order(self, symbol: Symbol) -> PlaceOrder:
+        """Return the command that this asks for; without a type, a price makes it a limit order."""
+        implied = OrderType.MARKET if self.price is None else OrderType.LIMIT
+        return PlaceOrder(
+            account=self.account,
+            symbol=symbol,
+            side=self.side,
+            quantity=self.quantity,
+            type=self.type or implied,
+            price=self.price,
+            stop_price=self.stop_price,
+            time_in_force=self.time_in_force,
+            expire_time=self.expire_time,
+            post_only=self.post_only,
+            display_quantity=self.display_quantity,
+            client_order_id=self.client_order_id,
+            self_trade_prevention=self.self_trade_prevention,
+        )
+
+
+class Amendment(Struct, frozen=True, kw_only=True):
+    """The body of ``PATCH /orders/{order_id}``: what is left out stays as it is."""
+
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+
+
+class Configuration(Struct, frozen=True, kw_only=True):
+    """The body of ``PUT /accounts/{account}``: what is left out stays as it is."""
+
+    short_selling: bool | None = None
+    leverage: Decimal | None = None
+    starting_cash: Decimal | None = None
+    self_trade_prevention: SelfTradePrevention | None = None
+
+
+class Symbols:
+    """The symbols that can be asked for, by themselves or by their instruments' old names."""
+
+    def __init__(self, instruments: Mapping[Symbol, Instrument]) -> None:
+        self._known = {str(symbol): symbol for symbol in instruments}
+        self._known |= {of.name.lower(): symbol for symbol, of in instruments.items()}
+
+    def find(self, text: str) -> Symbol:
+        """Return the symbol that ``text`` means; raise the 404 problem when it means none."""
+        found = self._known.get(text)
+        if found is None:
+            raise ProblemError(404, "unknown-symbol", f"There is no symbol {text[:40]!r}.")
+        return found
+
+    def asked(self, request: Request) -> Symbol | None:
+        """Return the symbol in a query, or None when it names none."""
+        text = request.query_params.get("symbol")
+        return self.find(text) if text else None
+
+
+def check_name(text: str) -> str:
+    """Return ``text`` as the name of an account; raise the 422 problem when it can be none."""
+    if not 1 <= len(text) <= 64 or not re.match(NAME, text):
+        raise ProblemError(
+            422,
+            "invalid-account",
+            "An account's name: 1 to 64 of A-Z a-z 0-9 _ . @ -, a letter or digit first.",
+            field="account",
+        )
+    return text
+
+
+def count(request: Request, name: str, default: int, most: int) -> int:
+    """Return a whole number in [1, most] from a query; raise the 422 problem when it is none."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+        raise ProblemError(422, "invalid-query", f"{name}: a number from 1 to {most}.", field=name)
+    return int(text)
+
+
+def order_id(request: Request) -> int:
+    """Return the order id in a path; raise the 404 problem when it can be no order's."""
+    text = str(request.path_params["order_id"])
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ProblemError(404, "unknown-order", f"There is no order {text[:40]!r}.")
+    return int(text)

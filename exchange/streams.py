@@ -1,0 +1,112 @@
+"""What the exchange tells: the stream of the market, and each account's own; both outlive it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Final
+
+from starlette.requests import Request
+
+from exchange.accounts import AccountView
+from exchange.api.keys import Keys
+from exchange.blotter import OrderView
+from market.events import BookUpdate, Fact, Snapshot, SourceState, Tick, Trade
+from market.hub import Filter, Hub
+from market.orders import (
+    AmendRejected,
+    OrderAccepted,
+    OrderAmended,
+    OrderCancelled,
+    OrderDecremented,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderTriggered,
+    TradingStateChanged,
+)
+from market.problems import ProblemError
+from market.streaming import StreamEndpoint
+from market.tape import Recovered, Tape
+from market.wire import Decoder
+
+MARKET_FACTS: Final = (Tick, Trade, BookUpdate, SourceState, TradingStateChanged)
+DEFAULT_KINDS: Final = (Tick.kind, SourceState.kind)
+ORDER_FACTS: Final = (
+    OrderAccepted,
+    OrderTriggered,
+    OrderAmended,
+    OrderFilled,
+    OrderCancelled,
+    OrderExpired,
+    OrderDecremented,
+    OrderRejected,
+    AmendRejected,
+)
+
+
+class AccountSnapshot(Fact, frozen=True, kw_only=True):
+    """How an account and its open orders stand at the event ``id``."""
+
+    kind: ClassVar[str] = "snapshot"
+
+    id: str
+    account: AccountView
+    orders: tuple[OrderView, ...]
+
+
+class Taped:
+    """A hub whose history is on tape.
+
+    Args:
+        folder: of the tape.
+        facts: the kinds that the stream has; a reader gets ``default`` of them unless it asks.
+        snapshot: see Hub.
+        footnote: gives what must be known, after a restart, of where the facts came from.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        history: int,
+        *,
+        facts: tuple[type[Fact], ...],
+        default: tuple[str, ...] | None = None,
+        snapshot: Callable[[Filter, str], Fact] | None,
+        standing: Callable[[], bytes] | None = None,
+    ) -> None:
+        self._tape = Tape(folder, history)
+        self.hub = Hub(
+            epoch=self._tape.epoch,
+            history=history,
+            kinds=[fact.kind for fact in facts],
+            default_kinds=default,
+            snapshot=snapshot,
+            log=self._tape,
+        )
+        decoder = Decoder((*facts, Snapshot))
+        self.recovered: Recovered | None = self._tape.restore(self.hub, decoder)
+
+    def begin(self, opening: Callable[[], bytes], footnote: Callable[[], str]) -> None:
+        """Make ready to publish; see Tape."""
+        self._tape.begin(self.hub.head, opening, footnote)
+
+    def close(self) -> None:
+        """Keep what was published last, and let the tape go."""
+        self.hub.commit()
+        self._tape.close()
+
+
+class AccountStream(StreamEndpoint):
+    """``GET /accounts/{account}/stream``: what happens to one account's orders, for its owner."""
+
+    def __init__(self, *args: object, keys: Keys, exists: Callable[[str], bool], **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._keys, self._exists = keys, exists
+
+    def asked(self, request: Request) -> tuple[Filter, str | None]:
+        """Return the filter of the account in the path, and the last id asked for."""
+        account = str(request.path_params["account"])
+        self._keys.admit(request, account)
+        if not self._exists(account):
+            raise ProblemError(404, "unknown-account", f"There is no account {account[:64]!r}.")
+        wishes, last_id = super().asked(request)
+        return self.hub.filter(kinds=wishes.kinds, subjects=[account]), last_id
