@@ -7,10 +7,11 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from market.errors import MarketError
@@ -90,6 +91,7 @@ class Connection(HttpToolsProtocol):
         self.on_resume: Callable[[], None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes: int | None = 0
+        self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, though not for ever."""
@@ -97,10 +99,13 @@ class Connection(HttpToolsProtocol):
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and tell the answer that is being given."""
         self._request_is_whole()
         self.on_pause = self.on_resume = None
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # it tells the last request, which may be one behind a stream
+        if (answering := self._answering) is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of the request has become too long."""
@@ -151,6 +156,12 @@ class Connection(HttpToolsProtocol):
         if self.on_resume is not None:
             self.on_resume()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = partial(_without_chunks, app, cycle)
+        super()._start_asgi_task(cycle, app)
+
     def _expect_request(self) -> None:
         self._deadline = self.loop.call_later(self.request_timeout_s, self._too_slow)
 
@@ -162,7 +173,7 @@ class Connection(HttpToolsProtocol):
     def _too_slow(self) -> None:
         self._deadline = None
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or not cycle.response_started:
+        if cycle is None or not cycle.response_started or cycle.response_complete:
             self._refuse(408, "request-timeout", "The request did not arrive in time.")
 
     def _refuse(self, status: int, type: str, detail: str) -> None:
@@ -173,6 +184,26 @@ class Connection(HttpToolsProtocol):
         head = b"HTTP/1.1 %d \r\n%b\r\n" % (status, b"".join(lines))
         self.transport.write(head + bytes(answer.body))
         self.transport.close()
+
+
+async def _without_chunks(
+    app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer an HTTP/1.0 request, which knows no chunks: the body ends with the connection."""
+
+    async def send_plain(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message["headers"]}
+            cycle.chunked_encoding = None if b"content-length" in names else False
+        if message["type"] == "http.response.start" or cycle.expected_content_length:
+            await send(message)
+            return
+        cycle.expected_content_length = len(message.get("body", b""))
+        await send({**message, "more_body": True})
+        if not message.get("more_body", False):
+            await send({"type": "http.response.body"})
+
+    await app(scope, receive, send_plain)
 
 
 class Server(uvicorn.Server):
@@ -251,7 +282,10 @@ async def serving(
         yield f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
     finally:
         server.stop()
-        await running
+        try:
+            await running
+        finally:
+            bound.close()
 
 
 async def serve(
