@@ -151,17 +151,22 @@ class Tape:
 
     def close(self) -> None:
         """Put everything on the disk itself, and let the folder go."""
-        self._finish(_CLOSED)
-        os.close(self._lock)
+        try:
+            self._finish(_CLOSED)
+        except OSError as error:  # what it lacks is then cut off, or begins a new epoch
+            log.warning("tape_not_closed", problem=str(error), folder=str(self._folder))
+        finally:
+            os.close(self._lock)
 
     def _start(self, upto: int) -> None:
         """Open the segment of the events after ``upto``."""
-        path = self._folder / f"{self.epoch}-{upto:020d}.sse"
-        self._segment = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND, 0o644)
+        new = self._folder / "new"  # it gets its name as a whole: a kill must not leave half a head
+        self._segment = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND, 0o644)
         self._segment_upto = upto + self._per_segment
         after = EventId(self.epoch, upto)
         head = f": boot {_boot_id()}\n\n: after {after}\n\n".encode()
         _write(self._segment, head + self._opening() + _note(self._noted))
+        new.rename(self._folder / f"{self.epoch}-{upto:020d}.sse")
 
     def _finish(self, last: bytes) -> None:
         if self._segment is not None:
