@@ -97,14 +97,18 @@ async def _trade(
     make: partial[Strategy], settings: Settings, account: str, events: str, log: Any
 ) -> None:
     """Wire one bot and run it."""
-    clock, session = SystemClock(), f"{account}-{secrets.token_hex(6)}"
+    clock, session = SystemClock(), f"{account[:32]}-{secrets.token_hex(6)}"
     query = f"symbols={','.join(settings.symbols)}&events={events}"
     async with httpx.AsyncClient() as http:
         feed = Feed(
             f"{settings.exchange_url}/stream?{query}", client=http, silence_s=settings.silence_s
         )
         client = ExchangeClient(
-            http, settings.exchange_url, rng=Random(), patience=Patience(settings.order_retry_s)
+            http,
+            settings.exchange_url,
+            rng=Random(),
+            patience=Patience(settings.order_retry_s),
+            key=settings.keys.get(account),
         )
         desk = Desk(client, account=account, clock=clock)
         bot = Bot(

@@ -47,6 +47,7 @@ class OrderAnswer(Struct, frozen=True, kw_only=True):
     time: datetime
     client_order_id: str | None = None
     price: Decimal | None = None
+    reason: str | None = None
 
 
 class PositionAnswer(Struct, frozen=True, kw_only=True):
@@ -130,13 +131,13 @@ def filled(answer: OrderAnswer, fill: FillAnswer) -> OrderFilled:
 
 def ended(answer: OrderAnswer) -> Iterator[OrderFact]:
     """Yield how the order ended, when it did otherwise than by being filled."""
-    left = answer.quantity - answer.filled_quantity
+    left, reason = answer.quantity - answer.filled_quantity, answer.reason or answer.status
     about = OrderFact(
         order_id=answer.order_id, account=answer.account, symbol=answer.symbol, time=answer.time
     )
     if answer.status is Status.CANCELLED:
         yield OrderCancelled(**asdict(about), quantity=left)
     elif answer.status is Status.EXPIRED:
-        yield OrderExpired(**asdict(about), quantity=left, reason="expired")
+        yield OrderExpired(**asdict(about), quantity=left, reason=reason)
     elif answer.status is Status.REJECTED:
-        yield OrderRejected(**asdict(about), code="rejected", reason="refused by the exchange")
+        yield OrderRejected(**asdict(about), code="rejected", reason=reason)

@@ -89,7 +89,7 @@ class Desk:
         try:
             answers = await self._client.orders(self._account)
         except ExchangeRefusedError as refusal:
-            if not refusal.is_sure:
+            if not refusal.is_final:
                 raise
             answers = []  # an exchange that does not list orders: the account must do
         answers.sort(key=lambda each: each.order_id)

@@ -31,6 +31,11 @@ class ExchangeRefusedError(MarketError):
         self.status, self.code, self.detail = status, code, detail
 
     @property
+    def is_final(self) -> bool:
+        """Whether asking again will not help."""
+        return self.is_sure and self.status not in AGAIN
+
+    @property
     def is_sure(self) -> bool:
         """Whether nothing was changed; after a silence or a failure nobody knows."""
         return 400 <= self.status < 500
@@ -50,7 +55,8 @@ class ExchangeClient:
 
     Every method raises ExchangeRefusedError on a refusal, and when the exchange could not be
     reached or was busy (429, 500, 502, 503, 504) for as long as the patience lasts. A placed
-    order that is repeated is executed once: the exchange knows its ``client_order_id``.
+    order that is repeated is executed once: the exchange knows its ``client_order_id``. ``key`` is
+    the account's, where the exchange asks for keys.
     """
 
     def __init__(
@@ -60,12 +66,16 @@ class ExchangeClient:
         *,
         rng: Random,
         patience: Patience | None = None,
+        key: str | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         time: Callable[[], float] = monotonic,
     ) -> None:
         self._http, self._url, self._rng = http, url.rstrip("/"), rng
         self._patience = patience or Patience()
         self._sleep, self._time = sleep, time
+        self._headers = {"Content-Type": "application/json"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
 
     async def place(self, order: PlaceOrder) -> OrderAnswer:
         """Send an order, which has a ``client_order_id``, and return how it stands."""
@@ -122,10 +132,9 @@ class ExchangeClient:
     ) -> tuple[bytes | ExchangeRefusedError, float]:
         """Return the answer, or why there is none and how long the exchange asks to wait."""
         content = None if body is None else encode(body)
-        headers = {} if content is None else {"Content-Type": "application/json"}
         try:
             answer = await self._http.request(
-                method, self._url + path, content=content, headers=headers, timeout=TIMEOUT
+                method, self._url + path, content=content, headers=self._headers, timeout=TIMEOUT
             )
         except httpx.TransportError as error:
             why = f"{type(error).__name__} {error}".strip()

@@ -53,6 +53,7 @@ class Runner:
         Raises:
             StrategyBrokenError: the strategy failed too often in a row.
             StreamError: there is no stream to read where the feed looks for it.
+            ExchangeRefusedError: the exchange will not show the account.
         """
         await self._begin_anew()
         try:
@@ -150,6 +151,8 @@ class Runner:
                 account = await self._desk.account()
                 return account, await self._desk.past_orders() if account else []
             except ExchangeRefusedError as refusal:
+                if refusal.is_final:
+                    raise
                 if not is_said:
                     self._log.warning(
                         "exchange_not_there", code=refusal.code, reason=refusal.detail

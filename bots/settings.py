@@ -1,7 +1,7 @@
 """What a bot is told by the environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from market.errors import InvalidValueError, SettingsError
@@ -22,6 +22,7 @@ class Settings:
     max_failures: int
     silence_s: float
     seed: int | None
+    keys: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     @property
     def symbols(self) -> tuple[Symbol, ...]:
@@ -53,6 +54,7 @@ class Settings:
             max_failures=env.read("STRATEGY_MAX_FAILURES", whole(1, 10**9)),
             silence_s=3 * env.read("HEARTBEAT_S", real(0.01, 3600)),
             seed=env.optional("SEED", int),
+            keys=env.optional("API_KEYS", _keys) or {},
         )
 
 
@@ -78,3 +80,9 @@ def _amount(env: Environment, prefix: str, of: Instrument) -> Decimal:
         return of.quantity(amount)
     except InvalidValueError as error:
         raise SettingsError(name, str(error)) from error
+
+
+def _keys(text: str) -> dict[str, str]:
+    """The secrets in ``name:secret,...``, by account."""
+    pairs = (word.partition(":") for word in words(text))
+    return {name: secret for name, _, secret in pairs}

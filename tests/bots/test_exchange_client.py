@@ -138,3 +138,12 @@ async def test_an_account_that_was_never_opened_is_none() -> None:
     assert account is not None
     assert account.cash == 1_000_000 - 5 * Decimal("33.95") - Decimal("0.01")
     assert account.books()[TCS].cost == 5 * Decimal("33.95")
+
+
+async def test_a_key_goes_with_every_request() -> None:
+    exchange, seen = PaperExchange(), list[str]()
+    exchange.before.append(lambda request: seen.append(request.headers["authorization"]))
+    exchange.publish(a_tick("33.95"))
+    async with exchange.served() as url, httpx.AsyncClient() as http:
+        await ExchangeClient(http, url, rng=Random(1), key="s3cret").place(ORDER)
+    assert seen == ["Bearer s3cret"]

@@ -61,6 +61,12 @@ def test_a_name_with_a_dash_has_an_underscore_in_its_settings() -> None:
     assert Settings.from_env(env, "market-maker").amounts[TCS] == 3
 
 
+def test_the_keys_of_accounts_are_known_and_not_shown() -> None:
+    settings = Settings.from_env(an_environment(API_KEYS="me:s3cret,you:other"), "me")
+    assert settings.keys == {"me": "s3cret", "you": "other"}
+    assert "s3cret" not in repr(settings)
+
+
 @pytest.mark.parametrize(
     ("changes", "only", "named"),
     [
