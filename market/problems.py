@@ -55,7 +55,7 @@ async def _on_problem(_: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
-    detail = f"{request.method} {request.scope["path"][:200]}: {phrase}"
+    detail = f"{request.method} {request.scope['path'][:200]}: {phrase}"
     return problem(
         ProblemError(
             error.status_code, phrase.lower().replace(" ", "-"), detail, headers=error.headers
