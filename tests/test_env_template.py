@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bots.settings import Settings as BotSettings
+from exchange.settings import Settings as ExchangeSettings
 from market.settings import ROOT, environment, instrument, symbols
+from risk.settings import Settings as RiskSettings
 from sources.settings import Settings as SourceSettings
 from supervision.programs import programs
 from supervision.settings import Settings as SupervisionSettings
@@ -39,6 +42,10 @@ def test_each_block_of_settings_begins_with_a_comment() -> None:
 def test_the_processes_start_from_the_template_alone() -> None:
     env = environment(process={})
     SupervisionSettings.from_env(env)
+    ExchangeSettings.from_env(env)
+    RiskSettings.from_env(env)
+    for bot in ("investor", "hamster"):
+        BotSettings.from_env(env, bot)
     for symbol in symbols(env):
         assert SourceSettings.from_env(env, symbol).source.instrument == instrument(env, symbol)
     assert [program.name for program in programs(env)] == [
