@@ -4,10 +4,12 @@ httpx-sse opens the connection; `market.sse` decodes it (that module says why).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from random import Random
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import httpx
 from httpx_sse import aconnect_sse
@@ -19,6 +21,9 @@ from market.sse import EventDecoder, Message, OversizedEventError
 from market.wire import Decoder, EventId
 
 _TRY_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LONGEST_HINT_S: Final = 60.0
+_SHORTEST_BACKOFF_S: Final = 0.1
+_UNSENDABLE: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 class FeedOpened(Fact, frozen=True, kw_only=True):
@@ -71,7 +76,8 @@ class Feed:
         decoder: knows the kinds of facts; events of other kinds are passed over.
         last_id: where to resume from, "" to begin anew.
         silence_s: without a single byte for this long the line is dead; 3 heartbeats.
-        retry_cap_s: the longest wait between two attempts.
+        retry_cap_s: the longest wait that we choose between two attempts; a server that is full
+            may ask for more with Retry-After, up to a minute.
         on_comment: called with each comment, such as heartbeats.
         rng: jitters the waits.
 
@@ -103,16 +109,18 @@ class Feed:
 
     async def __aiter__(self) -> AsyncIterator[Fact]:
         """Yield facts until the server says that there are no more."""
-        async for facts in self.batches():
-            for fact in facts:
-                yield fact
+        async with aclosing(self.batches()) as batches:
+            async for facts in batches:
+                for fact in facts:
+                    yield fact
 
-    async def batches(self) -> AsyncIterator[list[Fact]]:
+    async def batches(self) -> AsyncGenerator[list[Fact], None]:
         """Yield the same facts, those that arrived together in one list."""
         while True:
             try:
-                async for facts in self._connection():
-                    yield facts
+                async with aclosing(self._connection()) as connection:
+                    async for facts in connection:
+                        yield facts
                 yield [FeedEnded()]
                 return
             except _LostError as lost:
@@ -120,9 +128,9 @@ class Feed:
                 yield [FeedLost(reason=lost.reason, retry_s=wait_s)]
             await asyncio.sleep(wait_s)
 
-    async def _connection(self) -> AsyncIterator[list[Fact]]:
+    async def _connection(self) -> AsyncGenerator[list[Fact], None]:
         """Yield what one connection brings; return when the server says 204, else raise."""
-        headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
+        headers: Any = {"Last-Event-ID": _as_header(self.last_id)} if self.last_id else {}
         try:
             async with aconnect_sse(
                 self._client,
@@ -137,17 +145,20 @@ class Feed:
                     return
                 self._check(source.response)
                 yield [FeedOpened()]
-                async for facts in self._facts(source.response):
-                    yield facts
+                async with aclosing(self._facts(source.response)) as batches:
+                    async for facts in batches:
+                        yield facts
         except httpx.TooManyRedirects as error:
             raise StreamError(self.url, "it redirects for ever") from error
-        except httpx.TransportError as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise StreamError(self.url, str(error)) from error
+        except httpx.RequestError as error:
             raise _LostError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         except OversizedEventError as error:
             raise _LostError(str(error)) from error
         raise _LostError("the stream ended")
 
-    async def _facts(self, response: httpx.Response) -> AsyncIterator[list[Fact]]:
+    async def _facts(self, response: httpx.Response) -> AsyncGenerator[list[Fact], None]:
         decoder = EventDecoder(self.last_id)
         resumed = EventId.parse(self.last_id)
         async for chunk in response.aiter_bytes():
@@ -161,7 +172,8 @@ class Feed:
                 messages = [message for message in messages if not _is_old(message, resumed)]
                 resumed = None if messages else resumed
             facts = self._decoded(messages)
-            self.last_id = decoder.last_id
+            if resumed is None or not _is_before(decoder.last_id, resumed):
+                self.last_id = decoder.last_id
             if facts:
                 self._failures = 0
                 yield facts
@@ -181,7 +193,7 @@ class Feed:
         """Raise unless the answer is an event stream."""
         status = response.status_code
         if status in _TRY_AGAIN:
-            wait_s = min(_retry_after_s(response, self._clock), 60.0)
+            wait_s = min(_retry_after_s(response, self._clock), _LONGEST_HINT_S)
             raise _LostError(f"HTTP status {status}", wait_s)
         if status != 200:
             raise StreamError(self.url, f"HTTP status {status}")
@@ -190,10 +202,10 @@ class Feed:
             raise StreamError(self.url, f"content type {kind[:80]!r} is not text/event-stream")
 
     def _wait_s(self) -> float:
-        """Return the next wait: twice the last, within the cap, jittered by half."""
-        wait_s = min(self._retry_s * 2.0**self._failures, self._retry_cap_s)
+        """Return the next wait: at least what the server asked for, and longer each time."""
+        backoff_s = 1.5 * max(self._retry_s, _SHORTEST_BACKOFF_S) * 2.0**self._failures
         self._failures = min(self._failures + 1, 16)
-        return wait_s * self._rng.uniform(0.5, 1.0)
+        return min(self._rng.uniform(self._retry_s, backoff_s), self._retry_cap_s)
 
 
 def _as_a_browser_asks(request: httpx.Request) -> httpx.Request:
@@ -201,12 +213,21 @@ def _as_a_browser_asks(request: httpx.Request) -> httpx.Request:
     return request
 
 
+def _as_header(last_id: str) -> bytes:
+    """Return an id as the standard sends it, in UTF-8; what no header can hold becomes ``?``."""
+    return _UNSENDABLE.sub(b"?", last_id.encode().strip())
+
+
 def _is_old(message: Message, resumed: EventId) -> bool:
     """Tell whether a replay begins with what was already seen."""
-    here = EventId.parse(message.id)
-    if here is None or here.epoch != resumed.epoch or here.n > resumed.n:
+    if message.event in {"gap", "snapshot", "shutdown"}:
         return False
-    return message.event not in {"gap", "snapshot", "shutdown"}
+    return message.id == str(resumed) or _is_before(message.id, resumed)
+
+
+def _is_before(event_id: str, resumed: EventId) -> bool:
+    here = EventId.parse(event_id)
+    return here is not None and here.epoch == resumed.epoch and here.n < resumed.n
 
 
 def _retry_after_s(response: httpx.Response, clock: Clock) -> float:
