@@ -40,6 +40,8 @@ class PaperExchange:
         self._news = asyncio.Event()
         self._trades = 0
         self.open = True
+        self.hidden: ProblemError | None = None  # why no account is shown
+        self.asked = 0
 
     def publish(self, fact: Fact) -> None:
         if isinstance(fact, Tick):
@@ -170,6 +172,9 @@ class PaperExchange:
 
     async def _account(self, request: Request) -> Response:
         name = request.path_params["name"]
+        self.asked += 1
+        if self.hidden is not None:
+            raise self.hidden
         blotter = self.accounts.get(name)
         if blotter is None:
             raise ProblemError(404, "unknown-account", "There is no such account.")

@@ -14,12 +14,13 @@ import pytest
 from bots import Investor, Noise, Strategy, buy, cancel
 from bots.bot import Bot, StrategyBrokenError
 from bots.desk import Desk
-from bots.exchange_client import ExchangeClient, Patience
+from bots.exchange_client import ExchangeClient, ExchangeRefusedError, Patience
 from bots.runner import Runner
 from market.clock import SystemClock
 from market.events import Fact, Gap, Tick
 from market.feed import Feed
 from market.orders import Command, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected
+from market.problems import ProblemError
 from market.values import Symbol
 from tests.bots.builders import INSTRUMENTS, TCS, a_tick, ticks
 from tests.bots.paper_exchange import CASH, PaperExchange, garbled, hang_up, refused
@@ -371,3 +372,26 @@ async def test_a_strategy_that_draws_numbers_draws_its_own() -> None:
         await until(lambda: len(exchange.bodies) >= 5)
         await until(bot.hears("status", 3))
         assert bot.log.errors() == []
+
+
+async def test_an_account_that_is_never_shown_ends_the_bot() -> None:
+    exchange = PaperExchange()
+    exchange.hidden = ProblemError(401, "key-missing", "This account needs its key.")
+    async with exchange.served() as url, running(an_investor, url) as bot:
+        with pytest.raises(ExchangeRefusedError, match="key-missing"):
+            await bot.task
+
+
+async def test_a_bot_waits_for_an_exchange_that_is_not_ready_yet() -> None:
+    exchange = PaperExchange()
+    exchange.hidden = ProblemError(503, "recovering", "Not yet.")
+    async with exchange.served() as url:
+        started = asyncio.create_task(_first_words(url))
+        await until(lambda: exchange.asked > 0)
+        exchange.hidden = None
+        assert await started == ["exchange_not_there", "feed_opened"]
+
+
+async def _first_words(url: str) -> list[str]:
+    async with running(an_investor, url, patience_s=0.0) as bot:
+        return [event for _, event, _ in bot.log.lines]
