@@ -48,7 +48,7 @@ class HouseMaker:
         return self._house.levels > 0
 
     def keys(self, reference: int) -> list[int]:
-        """Return the keys of the quotes around ``reference``, best bid first, then best ask first."""
+        """Return the keys of the quotes around ``reference``: bids, then asks, best first."""
         bid = reference - self._house.spread_ticks // 2
         ask = bid + self._house.spread_ticks
         steps = range(self._house.levels)

@@ -90,7 +90,7 @@ class MatchingEngine:
     ) -> list[Fact]:
         """Return what comes of an amendment; raise UnknownOrderError if the order is not working.
 
-        ``quantity`` is what the order shall ask for in all, what is filled included; None leaves it.
+        ``quantity`` is what the order asks for in all, what is filled included; None leaves it.
         Less of it keeps the order's place in the queue; more of it, or another price, does not.
         """
         self._working(order_id)

@@ -485,7 +485,7 @@ class Pit:
                     self._floor.close(order)
             left -= lots
 
-    # --- what happened ------------------------------------------------------------------------------------
+    # --- what happened ----------------------------------------------------------------------------
 
     def _report(self, taker: Order, matches: list[Match]) -> None:
         """Tell what happened to a taker and those it met, in the order it happened."""

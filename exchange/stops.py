@@ -17,7 +17,7 @@ class Waiting(NamedTuple):
 
 
 class StopOrders:
-    """The waiting stop orders of one instrument; those that a price reaches go in order of entry."""
+    """The waiting stop orders of one instrument; those a price reaches go in order of entry."""
 
     __slots__ = ("_arrivals", "_buys", "_places", "_sells")
 
