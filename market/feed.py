@@ -163,11 +163,7 @@ class Feed:
         resumed = EventId.parse(self.last_id)
         async for chunk in response.aiter_bytes():
             messages = decoder.feed(chunk)
-            if self._on_comment is not None:
-                for comment in decoder.comments:
-                    self._on_comment(comment)
-            if decoder.retry_ms is not None:
-                self._retry_s = decoder.retry_ms / 1000
+            self._heed(decoder)
             if resumed is not None and messages:
                 messages = [message for message in messages if not _is_old(message, resumed)]
                 resumed = None if messages else resumed
@@ -177,6 +173,14 @@ class Feed:
             if facts:
                 self._failures = 0
                 yield facts
+
+    def _heed(self, decoder: EventDecoder) -> None:
+        """Take up what the server says beside its events."""
+        if self._on_comment is not None:
+            for comment in decoder.comments:
+                self._on_comment(comment)
+        if decoder.retry_ms is not None:
+            self._retry_s = decoder.retry_ms / 1000
 
     def _decoded(self, messages: Iterable[Message]) -> list[Fact]:
         facts: list[Fact] = []
