@@ -86,9 +86,10 @@ def main(arguments: Sequence[str] | None = None, env: Environment | None = None)
 
 
 def _run(source: Source, settings: SourceSettings, *, failed: int) -> int:
-    app = create_app(source, settings.stream)
+    app, server = create_app(source, settings.stream), settings.server
+    log.info("starting", symbol=source.symbol, url=f"http://{server.host}:{server.port}/stream")
     try:
-        asyncio.run(serve(app, settings.server, source.hub.close))
+        asyncio.run(serve(app, server, source.hub.close))
     except MarketError as error:
         log.error("not_started", problem=str(error))  # noqa: TRY400  the port's owner is no bug
         return 1

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFo
 from pathlib import Path
 from typing import Final
 
+from market.settings import port
 from sources.processes import PROCESSES
 
 USAGE: Final = """\
@@ -47,7 +48,7 @@ def replay_parser() -> ArgumentParser:
     )
     add("--volume-column", metavar="NAME", help="column of the volume (volume, if there is one)")
     add("--speed", type=float, default=1.0, help="times the recorded speed; 0: full (%(default)s)")
-    add("--port", type=int, help="TCP port instead of the symbol's; 0: any")
+    add("--port", type=port, help="TCP port instead of the symbol's")
     add("--skip-bad", action="store_true", help="leave bad rows out instead of stopping at one")
     add(
         "--wait",

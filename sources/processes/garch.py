@@ -77,7 +77,7 @@ class GjrGarch:
     alpha: float = 0.02
     gamma: float = 0.12
     beta: float = 0.90
-    nu: float = 6.0
+    nu: float = 8.0
 
     def __post_init__(self) -> None:
         check("mu", self.mu, True, "finite")
