@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 from market.errors import MarketError
 from market.settings import environment
@@ -18,12 +19,12 @@ from supervision.stopping import stop
 _ANSWER_S = 5.0
 
 
-def main() -> int:
-    """Do what the command line says; return the exit status."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line, or ``arguments``, says; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m supervision", description=__doc__)
     parser.add_argument("command", choices=["start", "stop", "status", "logs"])
     parser.add_argument("--attached", action="store_true", help="end when our parent dies")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if given.attached:
         end_with_parent(signal.SIGTERM)
     try:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.config import Config
 
 from bots.settings import Settings as BotSettings
 from exchange.settings import Settings as ExchangeSettings
-from market.settings import ROOT, environment, instrument, symbols
+from market.settings import ROOT, Environment, instrument, symbols
 from risk.settings import Settings as RiskSettings
 from sources.settings import Settings as SourceSettings
 from supervision.programs import programs
@@ -40,7 +41,7 @@ def test_each_block_of_settings_begins_with_a_comment() -> None:
 
 
 def test_the_processes_start_from_the_template_alone() -> None:
-    env = environment(process={})
+    env = Environment(Config(ROOT / ".env_template").file_values)
     SupervisionSettings.from_env(env)
     ExchangeSettings.from_env(env)
     RiskSettings.from_env(env)

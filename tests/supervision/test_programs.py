@@ -1,14 +1,16 @@
 import sys
 
 import pytest
+from starlette.config import Config
 
 from market.errors import SettingsError
-from market.settings import environment
+from market.settings import ROOT, Environment
 from supervision.programs import Port, Program, programs
 
 
 def _programs(**changes: str) -> dict[str, Program]:
-    return {program.name: program for program in programs(environment(process=changes))}
+    env = Environment(Config(ROOT / ".env_template").file_values | changes)
+    return {program.name: program for program in programs(env)}
 
 
 def test_each_symbol_has_a_source_on_its_port() -> None:

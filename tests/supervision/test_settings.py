@@ -2,14 +2,15 @@ import os
 from pathlib import Path
 
 import pytest
+from starlette.config import Config
 
 from market.errors import SettingsError
-from market.settings import Environment, environment
+from market.settings import ROOT, Environment
 from supervision.settings import Settings
 
 
 def _settings(root: Path, **changes: str) -> Settings:
-    env = environment(process=changes)
+    env = Environment(Config(ROOT / ".env_template").file_values | changes)
     return Settings.from_env(env, root=root)
 
 
