@@ -99,7 +99,7 @@ async def _trade(
     """Wire one bot and run it."""
     clock, session = SystemClock(), f"{account[:32]}-{secrets.token_hex(6)}"
     query = f"symbols={','.join(settings.symbols)}&events={events}"
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(trust_env=False) as http:
         feed = Feed(
             f"{settings.exchange_url}/stream?{query}", client=http, silence_s=settings.silence_s
         )

@@ -136,7 +136,7 @@ class ExchangeClient:
             answer = await self._http.request(
                 method, self._url + path, content=content, headers=self._headers, timeout=TIMEOUT
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             why = f"{type(error).__name__} {error}".strip()
             return ExchangeRefusedError(0, "exchange-unreachable", why), 0.0
         if answer.is_success:

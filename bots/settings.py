@@ -45,7 +45,7 @@ class Settings:
         chosen = _interests(env, prefix, only)
         instruments = {of: instrument(env, of) for of in chosen}
         return cls(
-            exchange_url=f"http://{env.read('HOST', str)}:{env.read('EXCHANGE_PORT', port)}",
+            exchange_url=_exchange_url(env),
             amounts={of: _amount(env, prefix, instruments[of]) for of in chosen},
             instruments=instruments,
             starting_cash=env.read("STARTING_CASH", Decimal),
@@ -56,6 +56,11 @@ class Settings:
             seed=env.optional("SEED", int),
             keys=env.optional("API_KEYS", _keys) or {},
         )
+
+
+def _exchange_url(env: Environment) -> str:
+    host, number = env.read("HOST", str), env.read("EXCHANGE_PORT", port)
+    return f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
 
 
 def _interests(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from msgspec import ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
 from market.errors import MarketError
@@ -76,6 +77,14 @@ def _decimal(value: Number) -> Decimal:
 
 
 def _addressed(command: object, account: str) -> Command:
+    """The command for an account, its numbers decimals whatever they were written as."""
     if not isinstance(command, PlaceOrder | CancelOrder | AmendOrder):
         raise StrategyError(f"this is no order: {command!r:.80}")
-    return command if command.account else replace(command, account=account)
+    try:
+        clean = convert(to_builtins(command), type=type(command))
+    except (TypeError, ValidationError) as error:
+        raise StrategyError(f"this order makes no sense: {command!r:.200}: {error}") from error
+    numbers = (getattr(clean, name) for name in clean.__struct_fields__)
+    if not all(each.is_finite() for each in numbers if isinstance(each, Decimal)):
+        raise StrategyError(f"this order has no finite numbers: {command!r:.200}")
+    return clean if clean.account else replace(clean, account=account)

@@ -1,0 +1,81 @@
+"""What a strategy may answer, and what becomes of it."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bots import Strategy, StrategyError, buy, cancel, commands, sell
+from market.errors import InvalidSymbolError
+from market.events import Fact
+from market.orders import CancelOrder, OrderType, PlaceOrder
+from market.values import Side
+from tests.bots.builders import TCS, a_tick
+
+
+class Answering:
+    """Answers the same, whatever happens."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def decide(self, fact: Fact) -> Any:
+        return self.answer
+
+
+def asked(answer: Any) -> Iterable[object]:
+    return commands(Answering(answer), a_tick("10"), "me")
+
+
+def test_whoever_decides_is_a_strategy() -> None:
+    assert isinstance(Answering(None), Strategy)
+    assert not isinstance(object(), Strategy)
+
+
+def test_an_order_without_a_price_is_a_market_order_and_one_with_a_price_a_limit() -> None:
+    assert buy("TCS", 5).type is OrderType.MARKET
+    order = sell("TCS", 5, price="33.95", post_only=True)
+    assert (order.side, order.type, order.price) == (Side.SELL, OrderType.LIMIT, Decimal("33.95"))
+    assert order.post_only
+
+
+def test_a_number_is_what_it_is_written_as() -> None:
+    assert buy("BTC", 0.1).quantity == Decimal("0.1")
+    (order,) = asked([PlaceOrder(account="", symbol=TCS, side=Side.BUY, quantity=0.1)])  # type: ignore[arg-type]
+    assert order == PlaceOrder(account="me", symbol=TCS, side=Side.BUY, quantity=Decimal("0.1"))
+
+
+@pytest.mark.parametrize("answer", [None, [], (), iter(())])
+def test_nothing_is_no_order(answer: Any) -> None:
+    assert asked(answer) == ()
+
+
+def test_an_order_is_for_ones_own_account_unless_it_names_another() -> None:
+    assert asked(iter([cancel(3)])) == (CancelOrder(account="me", order_id=3),)
+    other = CancelOrder(account="you", order_id=3)
+    assert asked([other]) == (other,)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        buy("TCS", 1),  # not in a list
+        "buy",
+        3,
+        [None],
+        [buy("TCS", "NaN")],
+        [buy("TCS", 1, price=float("inf"))],
+        [buy("TCS", 1, client_order_id=7)],
+        [PlaceOrder(account="", symbol=TCS, side="long", quantity=Decimal(1))],  # type: ignore[arg-type]
+        [PlaceOrder(account="", symbol=TCS, side=Side.BUY, quantity=object())],  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_order_is_an_error_that_shows_it(answer: Any) -> None:
+    with pytest.raises(StrategyError):
+        asked(answer)
+
+
+def test_a_symbol_that_is_none_is_an_error_at_once() -> None:
+    with pytest.raises(InvalidSymbolError):
+        buy("bitcoin", 1)
