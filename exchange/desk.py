@@ -1,8 +1,7 @@
 """The desk: it takes each command to the venue, has the journal keep it, and then tells everyone."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -10,12 +9,10 @@ import structlog
 from exchange.blotter import OrderView
 from exchange.commands import AnyCommand, MoveReference, encode
 from exchange.journal import Journal, JournalError
-from exchange.recent import Recent
 from exchange.rules import Refusal
 from exchange.venue import Outcome, Venue
 from market.clock import Clock
-from market.events import BookUpdate, Fact, Tick, Trade
-from market.hub import Hub
+from market.events import BookUpdate, Fact, Tick
 from market.values import Symbol
 
 log = structlog.get_logger("exchange.desk")
@@ -37,7 +34,8 @@ class Desk:
         venue: decides; it is ahead of what was told by what waits for the journal.
         journal: keeps each command that changed something.
         clock: the time of each command; it never goes back.
-        hub: told of trades and books.
+        tell: told of the facts of each command that the journal has, with the command's number.
+        publish: told of the books that have changed.
         on_failure: called once when the journal fails: nothing true can be answered any more.
         snapshot_every: commands between two snapshots of the venue.
     """
@@ -48,19 +46,19 @@ class Desk:
         journal: Journal,
         *,
         clock: Clock,
-        hub: Hub,
-        recent: Recent,
+        tell: Callable[[int, Sequence[Fact]], None],
+        publish: Callable[[Fact], object],
         on_failure: Callable[[], None],
         snapshot_every: int = 100_000,
     ) -> None:
-        self.venue, self.hub = venue, hub
-        self._journal, self._clock, self._recent = journal, clock, recent
+        self.venue = venue
+        self._journal, self._clock = journal, clock
+        self._tell, self._publish = tell, publish
         self._on_failure, self._snapshot_every = on_failure, snapshot_every
         self._saved_at = journal.head.seq
         self._time = clock.now()
         self._moved: dict[Symbol, Tick] = {}
         self._shown: dict[Symbol, int] = {}
-        self._listeners: list[Callable[[Fact], None]] = []
 
     async def execute(self, command: AnyCommand) -> Answer:
         """Carry out a command; return the answer to it once the journal has it.
@@ -80,40 +78,33 @@ class Desk:
             asyncio.get_running_loop().call_soon(self._move)
         self._moved[tick.symbol] = tick
 
-    def listen(self, hear: Callable[[Fact], None]) -> None:
-        """Call ``hear`` with every fact of an order, once the journal has its command."""
-        self._listeners.append(hear)
-
-    def tell(self, facts: Iterable[Fact]) -> None:
-        """Publish the trades among ``facts`` that were not published yet, and hand on the rest."""
-        for fact in facts:
-            if not isinstance(fact, Trade):
-                for hear in self._listeners:
-                    hear(fact)
-            elif fact.trade_id > self._recent.last_trade_id:
-                self._recent.take(fact)
-                self.hub.publish(fact)
+    def book(self, symbol: Symbol, depth: int) -> BookUpdate:
+        """Return the best levels of a book as they stand; KeyError when the symbol is unknown."""
+        levels = self.venue.book(symbol, depth)
+        return BookUpdate(symbol=symbol, bids=levels.bids, asks=levels.asks, time=self.venue.time)
 
     def _take(self, command: AnyCommand) -> tuple[Outcome, "asyncio.Future[None] | None"]:
         time = self._time = max(self._time, self._clock.now())
         outcome = self.venue.handle(command, time)
-        changed_nothing = outcome.refusal is not None or outcome.repeated
-        if changed_nothing and not outcome.facts:
+        if not outcome.changed:
             return outcome, None
         kept = self._journal.append(encode(command), time)
-        kept.add_done_callback(lambda done: self._kept(done, outcome, time))
+        seq = self._journal.head.seq
+        kept.add_done_callback(lambda done: self._kept(done, seq, outcome.facts))
         if self._journal.head.seq - self._saved_at >= self._snapshot_every:
             self._saved_at = self._journal.head.seq
             self._journal.save(self.venue.snapshot(), self.venue.state_hash())
         return outcome, kept
 
-    def _kept(self, done: "asyncio.Future[None]", outcome: Outcome, time: datetime) -> None:
-        if done.exception() is not None:
-            log.critical("journal_failed", problem=str(done.exception()))
+    def _kept(self, done: "asyncio.Future[None]", seq: int, facts: Sequence[Fact]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            log.critical(
+                "journal_failed", problem="cancelled" if done.cancelled() else str(done.exception())
+            )
             self._on_failure()
             return
-        self.tell(outcome.facts)
-        self._show(time)
+        self._tell(seq, facts)
+        self._show()
 
     def _move(self) -> None:
         moved, self._moved = self._moved, {}
@@ -124,13 +115,10 @@ class Desk:
             log.critical("journal_failed", problem=str(error))
             self._on_failure()
 
-    def _show(self, time: datetime) -> None:
+    def _show(self) -> None:
         """Publish the books that have changed since they were last shown."""
         for symbol in self.venue.symbols:
             changes = self.venue.book_changes(symbol)
             if self._shown.get(symbol) != changes:
                 self._shown[symbol] = changes
-                depth = self.venue.book(symbol, BOOK_DEPTH)
-                self.hub.publish(
-                    BookUpdate(symbol=symbol, bids=depth.bids, asks=depth.asks, time=time)
-                )
+                self._publish(self.book(symbol, BOOK_DEPTH))

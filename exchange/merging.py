@@ -1,11 +1,9 @@
 """Many sources -> one numbered stream. Each is read by a task of its own and disturbs no other."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 
 import structlog
 
@@ -72,18 +70,22 @@ class Merging:
         return [source.tick for source in self.sources.values() if source.tick is not None]
 
     @property
-    def positions(self) -> str:
-        """Where each source's stream was read to, as one line of JSON."""
-        return json.dumps({symbol: source.last_id for symbol, source in self.sources.items()})
+    def read_to(self) -> dict[Symbol, str]:
+        """The id that each source's stream was read to."""
+        return {symbol: source.last_id for symbol, source in self.sources.items()}
 
-    def restore(self, facts: Iterable[Fact], positions: str) -> None:
+    def silent(self, now: float) -> set[Symbol]:
+        """Return the symbols whose source has not been heard for longer than it may be."""
+        sources = self.sources.items()
+        return {symbol for symbol, of in sources if now - of.heard > self._stale_after}
+
+    def restore(self, facts: Iterable[Fact], read_to: Mapping[str, str]) -> None:
         """Take up where an earlier process left off: its stream's facts, and how far it read."""
         for fact in facts:
             if isinstance(fact, Tick) and fact.symbol in self.sources:
                 self.sources[fact.symbol].tick = fact
-        known: Mapping[str, str] = json.loads(positions or "{}")
         for symbol, source in self.sources.items():
-            source.last_id = known.get(symbol, "")
+            source.last_id = read_to.get(symbol, "")
 
     async def read(self, symbol: Symbol, open_feed: Callable[[str], Feed]) -> None:
         """Read one source for ever; ``open_feed`` opens its feed after a given last id."""
@@ -99,7 +101,7 @@ class Merging:
             await asyncio.sleep(RETRY_REFUSED_S)
 
     async def _follow(
-        self, source: Source, feed: Feed, batches: AsyncIterator[list[Fact]]
+        self, source: Source, feed: Feed, batches: AsyncGenerator[list[Fact], None]
     ) -> None:
         async for facts in batches:
             for fact in facts:

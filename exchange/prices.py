@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from decimal import Decimal
 
 from sse_starlette import EventSourceResponse
@@ -17,22 +18,23 @@ class Prices:
 
     Args:
         current: gives the prices by name.
-        closed: tells whether the exchange is going away.
+        leaving: set when the exchange is going away.
     """
 
     def __init__(
         self,
         current: Callable[[], dict[str, Decimal]],
-        closed: Callable[[], bool],
+        leaving: asyncio.Event,
         delay_s: float,
     ) -> None:
-        self._current, self._closed, self._delay_s = current, closed, delay_s
+        self._current, self._leaving, self._delay_s = current, leaving, delay_s
 
     async def stream(self, _: Request) -> Response:
         """Answer one old client."""
         return EventSourceResponse(self._frames(), headers=HEADERS, ping=0)
 
     async def _frames(self) -> AsyncIterator[bytes]:
-        while not self._closed():
+        while not self._leaving.is_set():
             yield frame("price_changes", encode(self._current()))
-            await asyncio.sleep(self._delay_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), self._delay_s)

@@ -1,10 +1,11 @@
 """What the settings say about the exchange."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from exchange.api.keys import parse_keys
 from exchange.commands import Charter
 from exchange.journal import Synchronous
 from exchange.rules import House, Rules
@@ -42,6 +43,8 @@ class Settings:
     snapshot_every: int = 100_000
     recent: int = 1000
     cors_origins: tuple[str, ...] = ("*",)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    orders_per_s: float = 0.0
 
     @classmethod
     def from_env(cls, env: Environment) -> "Settings":
@@ -63,6 +66,8 @@ class Settings:
             snapshot_every=env.read("JOURNAL_SNAPSHOT_EVERY", whole(100, 10**9)),
             recent=env.read("RECENT", whole(1, 1_000_000)),
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
+            keys=env.read("API_KEYS", parse_keys, default={}),
+            orders_per_s=env.read("ORDERS_PER_S", real(0, 1e6)),
         )
 
 
@@ -102,7 +107,9 @@ def _rules(env: Environment) -> Rules:
 
 
 def _synchronous(env: Environment) -> Synchronous:
-    return "full" if env.read("JOURNAL_SYNCHRONOUS", one_of("full", "normal")) == "full" else "normal"
+    return (
+        "full" if env.read("JOURNAL_SYNCHRONOUS", one_of("full", "normal")) == "full" else "normal"
+    )
 
 
 def _money(text: str) -> Decimal:

@@ -60,7 +60,6 @@ class Taped:
         folder: of the tape.
         facts: the kinds that the stream has; a reader gets ``default`` of them unless it asks.
         snapshot: see Hub.
-        footnote: gives what must be known, after a restart, of where the facts came from.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class Taped:
         facts: tuple[type[Fact], ...],
         default: tuple[str, ...] | None = None,
         snapshot: Callable[[Filter, str], Fact] | None,
-        standing: Callable[[], bytes] | None = None,
     ) -> None:
         self._tape = Tape(folder, history)
         self.hub = Hub(
@@ -85,7 +83,12 @@ class Taped:
         decoder = Decoder((*facts, Snapshot))
         self.recovered: Recovered | None = self._tape.restore(self.hub, decoder)
 
-    def begin(self, opening: Callable[[], bytes], footnote: Callable[[], str]) -> None:
+    @property
+    def footnote(self) -> str:
+        """What an earlier process noted beside its last frames, "" when it noted nothing."""
+        return self.recovered.footnote if self.recovered is not None else ""
+
+    def begin(self, footnote: Callable[[], str], opening: Callable[[], bytes] = bytes) -> None:
         """Make ready to publish; see Tape."""
         self._tape.begin(self.hub.head, opening, footnote)
 
@@ -98,7 +101,9 @@ class Taped:
 class AccountStream(StreamEndpoint):
     """``GET /accounts/{account}/stream``: what happens to one account's orders, for its owner."""
 
-    def __init__(self, *args: object, keys: Keys, exists: Callable[[str], bool], **kwargs: object) -> None:
+    def __init__(
+        self, *args: object, keys: Keys, exists: Callable[[str], bool], **kwargs: object
+    ) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self._keys, self._exists = keys, exists
 

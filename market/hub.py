@@ -11,7 +11,7 @@ from random import Random
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
-from market.events import Fact, Gap, Lagging, Shutdown, Snapshot
+from market.events import Fact, Gap, Lagging, Shutdown
 from market.wire import EventId, encode, frame
 
 RETRY_MS: Final = 1000
@@ -73,7 +73,7 @@ class Hub:
         history: int,
         kinds: Collection[str],
         default_kinds: Collection[str] | None = None,
-        snapshot: Callable[[Filter, str], Snapshot] | None = None,
+        snapshot: Callable[[Filter, str], Fact] | None = None,
         conflated_kind: str = "tick",
         log: Log | None = None,
         rng: Random | None = None,

@@ -52,7 +52,7 @@ def configure(
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
-    for chatty in ("httpx", "httpcore", "uvicorn.access", "sse_starlette", "asyncio"):
+    for chatty in ("httpx", "httpcore", "uvicorn", "sse_starlette", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -17,6 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from market.errors import MarketError
 from market.problems import ProblemError, problem
 from market.settings import Environment, port, real
+
+log = structlog.get_logger("market.server")
 
 SEND_BUFFER_BYTES: Final = 64 * 1024
 UNSENT_BYTES: Final = 16 * 1024
@@ -297,8 +300,10 @@ async def serve(
         PortTakenError: another program has the port.
     """
     server = _server(app, settings, farewell)
+    bound = listening(settings)
+    log.info("listening", host=settings.host, port=bound.getsockname()[1])
     spare_the_collector()
-    await server.serve([listening(settings)])
+    await server.serve([bound])
 
 
 def spare_the_collector() -> None:

@@ -3,10 +3,10 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exchange.accounts import AccountView
 from exchange.api.answers import json, refused
 from exchange.api.keys import Keys
 from exchange.api.requests import Configuration, check_name
-from exchange.accounts import AccountView
 from exchange.commands import ConfigureAccount
 from exchange.desk import Desk
 from market.bodies import read_body

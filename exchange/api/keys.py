@@ -37,7 +37,9 @@ class Keys:
             no bound.
     """
 
-    def __init__(self, secrets: Mapping[str, str], orders_per_s: float, now: Callable[[], float]) -> None:
+    def __init__(
+        self, secrets: Mapping[str, str], orders_per_s: float, now: Callable[[], float]
+    ) -> None:
         self._secrets = {name: secret.encode() for name, secret in secrets.items()}
         self._rate, self._now = orders_per_s, now
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()

@@ -121,4 +121,6 @@ def _status(request: Request) -> Status | None:
         return Status(text)
     except ValueError as error:
         known = ", ".join(Status)
-        raise ProblemError(422, "invalid-query", f"status: one of {known}.", field="status") from error
+        raise ProblemError(
+            422, "invalid-query", f"status: one of {known}.", field="status"
+        ) from error

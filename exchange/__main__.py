@@ -1,0 +1,55 @@
+"""The exchange as a process: ``python -m exchange``, ``verify`` or ``repair``."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+
+import structlog
+
+from exchange.app import create_app
+from exchange.exchange import Exchange
+from exchange.settings import Settings
+from market.clock import SystemClock
+from market.errors import MarketError
+from market.logs import configure_from
+from market.server import serve
+from market.settings import Environment, environment
+
+log = structlog.get_logger("exchange")
+
+
+def main(arguments: Sequence[str] | None = None, env: Environment | None = None) -> int:
+    """Do what the command line asks for; return 2 when it or a setting is wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given:
+            sys.stderr.write(f"exchange: {given[0]!r} is not known\n")
+            return 2
+        return run(env or environment())
+    except MarketError as error:
+        sys.stderr.write(f"exchange: {error}\n")
+        return 2
+
+
+def run(env: Environment) -> int:
+    """Serve until the process is asked to end; return 1 when it had to end by itself."""
+    settings = Settings.from_env(env)
+    configure_from(env, "exchange")
+    failed: list[str] = []
+
+    def stop() -> None:
+        failed.append("journal")
+        signal.raise_signal(signal.SIGTERM)
+
+    try:
+        exchange = Exchange(settings, SystemClock(), on_failure=stop)
+        asyncio.run(serve(create_app(exchange), settings.server, exchange.leave))
+    except MarketError as error:
+        log.error("not_started", problem=str(error))  # noqa: TRY400  it is no bug of ours
+        return 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""Every route of the exchange, described: what the OpenAPI document is made from."""
+
+from typing import Final
+
+from exchange.accounts import AccountView
+from exchange.api.market_data import InstrumentView, Standing
+from exchange.api.requests import NAME, Amendment, Configuration, NewOrder, QuickOrder
+from exchange.blotter import OrderView
+from market.events import BookUpdate, Tick, Trade
+from market.openapi import Operation, Parameter
+from market.orders import Status
+
+STREAM: Final = "text/event-stream"
+REFUSED_ORDER: Final = (400, 401, 403, 404, 408, 409, 413, 422, 429, 503)
+
+_SYMBOL: Final = {"type": "string", "examples": ["BTC"]}
+_SYMBOL_PATH = Parameter(name="symbol", about="A symbol.", schema=_SYMBOL, where="path")
+_SYMBOL_QUERY = Parameter(name="symbol", about="A symbol.", schema=_SYMBOL)
+_ACCOUNT_PATH = Parameter(
+    name="account",
+    about="An account.",
+    schema={"type": "string", "pattern": NAME, "maxLength": 64},
+    where="path",
+)
+_ACCOUNT_QUERY = Parameter(name="account", about="An account.", schema={"type": "string"})
+_ORDER_PATH = Parameter(
+    name="order_id", about="An order.", schema={"type": "integer", "minimum": 1}, where="path"
+)
+_LIMIT = Parameter(
+    name="limit",
+    about="At most so many.",
+    schema={"type": "integer", "minimum": 1, "maximum": 1000},
+)
+_LAST_ID = Parameter(
+    name="last_event_id",
+    about="Resume strictly after this event; the Last-Event-ID header goes before it.",
+    schema={"type": "string"},
+)
+_STREAM_QUERY = (
+    Parameter(name="symbols", about="Comma-separated; all by default.", schema={"type": "string"}),
+    Parameter(
+        name="events",
+        about="Comma-separated: tick, trade, book, source, trading_state; tick,source by default.",
+        schema={"type": "string"},
+    ),
+    Parameter(
+        name="conflate",
+        about="Milliseconds: at most one tick a symbol in each such window.",
+        schema={"type": "integer", "minimum": 10, "maximum": 60_000},
+    ),
+    _LAST_ID,
+)
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/stream",
+        about="The market as server-sent events",
+        answer=STREAM,
+        parameters=_STREAM_QUERY,
+        problems=(404, 422, 503),
+    ),
+    Operation(method="GET", path="/api/prices", about="All prices, for old clients", answer=STREAM),
+    Operation(
+        method="GET",
+        path="/instruments",
+        about="What is traded, and on which grids",
+        answer=list[InstrumentView],
+    ),
+    Operation(
+        method="GET",
+        path="/market-data/{symbol}",
+        about="The latest price of a symbol",
+        answer=Tick,
+        parameters=(_SYMBOL_PATH,),
+        problems=(404,),
+    ),
+    Operation(
+        method="GET",
+        path="/ticks",
+        about="The newest ticks of a symbol",
+        answer=list[Tick],
+        parameters=(_SYMBOL_QUERY, _LIMIT),
+        problems=(404, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/trades",
+        about="The newest trades of a symbol",
+        answer=list[Trade],
+        parameters=(_SYMBOL_QUERY, _LIMIT),
+        problems=(404, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/book/{symbol}",
+        about="The best levels of a book",
+        answer=BookUpdate,
+        parameters=(
+            _SYMBOL_PATH,
+            Parameter(
+                name="depth",
+                about="Levels a side.",
+                schema={"type": "integer", "minimum": 1, "maximum": 1000},
+            ),
+        ),
+        problems=(404, 422),
+    ),
+    Operation(
+        method="GET", path="/leaderboard", about="Who has won the most", answer=list[Standing]
+    ),
+    Operation(
+        method="POST",
+        path="/buy",
+        about="Buy at the market, or at a limit",
+        answer=OrderView,
+        body=QuickOrder,
+        problems=REFUSED_ORDER,
+        tag="orders",
+    ),
+    Operation(
+        method="POST",
+        path="/sell",
+        about="Sell at the market, or at a limit",
+        answer=OrderView,
+        body=QuickOrder,
+        problems=REFUSED_ORDER,
+        tag="orders",
+    ),
+    Operation(
+        method="POST",
+        path="/orders",
+        about="Place an order of any type",
+        answer=OrderView,
+        body=NewOrder,
+        problems=REFUSED_ORDER,
+        tag="orders",
+    ),
+    Operation(
+        method="GET",
+        path="/orders",
+        about="The orders of an account, the newest first",
+        answer=list[OrderView],
+        parameters=(
+            _ACCOUNT_QUERY,
+            Parameter(
+                name="status", about="Only these.", schema={"type": "string", "enum": [*Status]}
+            ),
+        ),
+        problems=(401, 403, 404, 422),
+        tag="orders",
+    ),
+    Operation(
+        method="DELETE",
+        path="/orders",
+        about="Cancel the open orders of an account, or those in one symbol",
+        answer=list[OrderView],
+        parameters=(_ACCOUNT_QUERY, _SYMBOL_QUERY),
+        problems=(401, 403, 404, 409, 422, 503),
+        tag="orders",
+    ),
+    Operation(
+        method="GET",
+        path="/orders/{order_id}",
+        about="One order",
+        answer=OrderView,
+        parameters=(_ORDER_PATH,),
+        problems=(401, 403, 404),
+        tag="orders",
+    ),
+    Operation(
+        method="PATCH",
+        path="/orders/{order_id}",
+        about="Amend an open order",
+        answer=OrderView,
+        body=Amendment,
+        parameters=(_ORDER_PATH,),
+        problems=REFUSED_ORDER,
+        tag="orders",
+    ),
+    Operation(
+        method="DELETE",
+        path="/orders/{order_id}",
+        about="Cancel an order",
+        answer=OrderView,
+        parameters=(_ORDER_PATH,),
+        problems=(401, 403, 404, 409, 503),
+        tag="orders",
+    ),
+    Operation(
+        method="GET",
+        path="/accounts",
+        about="Every account",
+        answer=list[AccountView],
+        problems=(401,),
+        tag="accounts",
+    ),
+    Operation(
+        method="GET",
+        path="/accounts/{account}",
+        about="One account",
+        answer=AccountView,
+        parameters=(_ACCOUNT_PATH,),
+        problems=(401, 403, 404),
+        tag="accounts",
+    ),
+    Operation(
+        method="PUT",
+        path="/accounts/{account}",
+        about="Open or configure an account",
+        answer=AccountView,
+        body=Configuration,
+        parameters=(_ACCOUNT_PATH,),
+        problems=(400, 401, 403, 408, 409, 413, 422, 503),
+        tag="accounts",
+    ),
+    Operation(
+        method="GET",
+        path="/accounts/{account}/stream",
+        about="What happens to an account's orders, as server-sent events",
+        answer=STREAM,
+        parameters=(_ACCOUNT_PATH, _LAST_ID),
+        problems=(401, 403, 404, 422, 503),
+        tag="accounts",
+    ),
+)

@@ -1,0 +1,231 @@
+"""The exchange as it runs: sources merged, orders matched and journaled, everyone told."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+
+import httpx
+import structlog
+
+from exchange.accounts import UNLIMITED
+from exchange.commands import LoseReference, OpenVenue
+from exchange.desk import Desk
+from exchange.journal import DiskJournal, JournalError
+from exchange.merging import Merging
+from exchange.recent import Recent
+from exchange.recovery import Told, opened
+from exchange.settings import Settings
+from exchange.streams import DEFAULT_KINDS, MARKET_FACTS, ORDER_FACTS, AccountSnapshot, Taped
+from market.clock import Clock
+from market.events import Fact, Snapshot, State, Tick, Trade
+from market.feed import Feed
+from market.hub import Filter
+from market.orders import OrderFact, Status, TradingStateChanged
+from market.values import Symbol
+
+log = structlog.get_logger("exchange")
+
+WATCH_S = 0.25
+
+
+class Exchange:
+    """Everything that runs in the exchange's process, and how the parts depend on each other.
+
+    The venue decides, the journal keeps, the streams tell. After a restart the streams go on with
+    their own numbers: what the journal has and they had not told yet is told first.
+
+    Args:
+        settings: what it is told from outside.
+        clock: the time of everything but the ticks, which bring theirs.
+        on_failure: called when it can't go on, because the journal failed.
+
+    Raises:
+        MarketError: the data folder is in use, or what is in it can't be relied on.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
+        self.settings = settings
+        self._clock, self._on_failure = clock, on_failure
+        self.recent = Recent(settings.recent)
+        self.market = Taped(
+            settings.data / "stream",
+            settings.history,
+            facts=MARKET_FACTS,
+            default=DEFAULT_KINDS,
+            snapshot=self._snapshot,
+        )
+        self.orders = Taped(
+            settings.data / "orders",
+            settings.history,
+            facts=ORDER_FACTS,
+            snapshot=self._account_snapshot,
+        )
+        self.merging = Merging(
+            settings.instruments.values(),
+            hub=self.market.hub,
+            clock=clock,
+            stale_after_s=settings.stale_after_s,
+            on_tick=self._on_tick,
+        )
+        self._market_told = self._restore_market()
+        self._orders_told = int(self.orders.footnote or 0)
+        self._told = 0
+        self.leaving = asyncio.Event()
+        self._silent: set[Symbol] = set()
+        self.desk = self._open_desk()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run for the length of the block."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self.market.close)
+            stack.callback(self.orders.close)
+            await stack.enter_async_context(self._journal)
+            await self.desk.execute(OpenVenue(charter=self.settings.charter))
+            client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+            tasks = [asyncio.create_task(self._watch())]
+            for symbol, url in self.settings.sources.items():
+                reading = self.merging.read(symbol, self._feeds(url, client))
+                tasks.append(asyncio.create_task(reading))
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def leave(self) -> None:
+        """Bid every reader farewell."""
+        self.leaving.set()
+        self.market.hub.close()
+        self.orders.hub.close()
+
+    @property
+    def prices(self) -> dict[str, Decimal]:
+        """The current prices under the instruments' lower-case names."""
+        sources = self.merging.sources.values()
+        return {
+            source.instrument.name.lower(): source.tick.price
+            for source in sources
+            if source.tick is not None
+        }
+
+    @property
+    def is_up(self) -> bool:
+        """Whether every source is heard and the journal writes."""
+        heard = all(state is State.UP for state in self.merging.states.values())
+        return heard and self._journal.failure is None
+
+    # -- from disk -----------------------------------------------------------------------------
+
+    def _restore_market(self) -> int:
+        """Put back what the market's tape holds; return the last command whose facts it tells."""
+        found = self.market.recovered
+        if found is None:
+            return 0
+        noted = json.loads(found.footnote or "{}")
+        facts: list[Fact] = [kept.fact for kept in found.events]
+        if isinstance(found.opening, Snapshot):
+            facts = [*found.opening.ticks, *facts]
+        for fact in facts:
+            self.recent.take(fact)
+        self.merging.restore(facts, noted.get("sources", {}))
+        return int(noted.get("journal", 0))
+
+    def _open_desk(self) -> Desk:
+        """Recover the venue, tell what was not told yet, and open the desk over it."""
+        for taped, footnote, opening in (
+            (self.market, self._market_note, self.market.hub.standing),
+            (self.orders, lambda: str(max(self._told, self._orders_told)), bytes),
+        ):
+            taped.begin(footnote, opening)
+        path = self.settings.data / "journal.sqlite"
+        told = Told(min(self._market_told, self._orders_told), self._tell)
+        file, found = opened(path, synchronous=self.settings.synchronous, told=told)
+        if found.lost is not None:
+            log.warning("journal_tail_cut", lost=str(found.lost))
+        log.info("recovered", commands=found.head.seq, replayed=found.replayed)
+        self._journal = DiskJournal(file, found.head)
+        return Desk(
+            found.venue,
+            self._journal,
+            clock=self._clock,
+            tell=self._tell,
+            publish=self.market.hub.publish,
+            on_failure=self._on_failure,
+            snapshot_every=self.settings.snapshot_every,
+        )
+
+    def _market_note(self) -> str:
+        told = max(self._told, self._market_told)
+        return json.dumps({"journal": told, "sources": self.merging.read_to})
+
+    # -- told ----------------------------------------------------------------------------------
+
+    def _tell(self, seq: int, facts: Sequence[Fact]) -> None:
+        """Publish the facts of command ``seq``, each on the stream that it belongs to."""
+        self._told = seq
+        for fact in facts:
+            if isinstance(fact, OrderFact):
+                if fact.account not in UNLIMITED and seq > self._orders_told:
+                    self.orders.hub.publish(fact)
+            elif isinstance(fact, Trade | TradingStateChanged) and seq > self._market_told:
+                self.recent.take(fact)
+                self.market.hub.publish(fact)
+
+    def _snapshot(self, wishes: Filter, event_id: str) -> Fact:
+        wanted = wishes.subjects
+        return Snapshot(
+            id=event_id,
+            ticks=tuple(t for t in self.merging.ticks if wanted is None or t.symbol in wanted),
+            sources={
+                symbol: state
+                for symbol, state in self.merging.states.items()
+                if wanted is None or symbol in wanted
+            },
+        )
+
+    def _account_snapshot(self, wishes: Filter, event_id: str) -> Fact:
+        (name,) = wishes.subjects or ("",)
+        account = self.desk.venue.account(name)
+        if account is None:
+            raise LookupError(f"there is no account {name!r} to stream")
+        working = [
+            order
+            for status in (Status.OPEN, Status.PARTIALLY_FILLED)
+            for order in self.desk.venue.orders(name, status)
+        ]
+        return AccountSnapshot(id=event_id, account=account, orders=tuple(working))
+
+    # -- heard ---------------------------------------------------------------------------------
+
+    def _feeds(self, url: str, client: httpx.AsyncClient) -> Callable[[str], Feed]:
+        silence_s = 3 * self.settings.heartbeat_s
+
+        def after(last_id: str) -> Feed:
+            return Feed(url, client=client, last_id=last_id, silence_s=silence_s, retry_cap_s=2.0)
+
+        return after
+
+    def _on_tick(self, tick: Tick) -> None:
+        self.recent.take(tick)
+        self._silent.discard(tick.symbol)
+        self.desk.move(tick)
+
+    async def _watch(self) -> None:
+        """Notice what is not heard any more, and what is due by now."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now = loop.time()
+            self.merging.watch(now)
+            for symbol in self.merging.silent(now) - self._silent:
+                self._silent.add(symbol)
+                try:
+                    await self.desk.execute(LoseReference(symbol=symbol))
+                except JournalError:
+                    return  # the desk has said so, and the process ends
