@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from exchange.accounts import Account, exposed
 from exchange.matching import Sweep
-from exchange.positions import MONEY, ZERO
+from exchange.positions import MONEY, ZERO, ratio
 from exchange.rules import Refusal, Rules
 from market.values import Side, Symbol
 
@@ -76,7 +76,7 @@ class Funds:
     def _over_margin(self, account: Account, asked: Asked, unlocked: Decimal) -> Refusal | None:
         if not asked.quantity or unlocked:  # an order that is open is in the exposure already
             return None
-        mark = self._marks.get(asked.symbol, ZERO)
+        mark = self._marks.get(asked.symbol) or ratio(asked.value, asked.quantity)
         more = _multiply(exposed(account, asked.symbol, asked.side, asked.quantity), mark)
         if more <= 0:
             return None

@@ -47,6 +47,7 @@ INSERT INTO commands SELECT json_extract(value, '$[0]'), json_extract(value, '$[
   json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?)
 """
 _READ: Final = "SELECT seq, time, body, link FROM commands WHERE seq > ? AND seq <= ? ORDER BY seq"
+_ONE: Final = "SELECT seq, time, body, link FROM commands WHERE seq = ?"
 
 
 class JournalError(MarketError):
@@ -130,7 +131,7 @@ class JournalFile:
     ) -> None:
         """Open the journal; raise JournalError when it is no journal or somebody writes it."""
         self.path = path
-        self._lock = None if read_only else _locked(path)
+        self._lock = None if read_only else locked(path)
         self._synchronous = synchronous
         try:
             with self._translated():
@@ -178,8 +179,21 @@ class JournalFile:
 
     def records(self, after: int = 0, until: int = 2**62) -> Iterator[Record]:
         """Yield the records in (after, until], unchecked; sqlite3.Error where it is torn."""
-        for row in self._connection.execute(_READ, (after, until)):
-            yield Record(*row)
+        try:
+            for row in self._connection.execute(_READ, (after, until)):
+                after = row[0]
+                yield Record(*row)
+        except sqlite3.Error:  # the driver reads a row ahead: the one before the damage is good
+            if after < until and (row := self._connection.execute(_ONE, (after + 1,)).fetchone()):
+                yield Record(*row)
+            raise
+
+    def first(self) -> Record | None:
+        """Return the oldest record, None when there is none or it cannot be read."""
+        try:
+            return next(self.records(), None)
+        except sqlite3.Error:
+            return None
 
     def newest(self, count: int = 1) -> list[Record]:
         """Return the last records, newest first; none when they cannot be read."""
@@ -223,7 +237,7 @@ class JournalFile:
             return None
 
     def prune(self, keep: int) -> int:
-        """Forget the oldest records, all but ``keep``, up to the last snapshot but one.
+        """Forget the records up to the last snapshot but one, if ``keep`` newer ones are left.
 
         Return how many went. What goes can never be replayed again; the snapshot stands for it.
         """
@@ -231,9 +245,10 @@ class JournalFile:
         with self._translated(), self._transaction():
             row = self._connection.execute(ask).fetchone()
             (head,) = self._connection.execute("SELECT max(seq) FROM commands").fetchone()
-            bound = min(row[0] if row else 0, (head or 0) - keep)
-            gone = self._connection.execute("DELETE FROM commands WHERE seq <= ?", (bound,))
-            self._connection.execute("DELETE FROM snapshots WHERE seq < ?", (bound,))
+            if row is None or head is None or head - row[0] < keep:
+                return 0
+            gone = self._connection.execute("DELETE FROM commands WHERE seq <= ?", row)
+            self._connection.execute("DELETE FROM snapshots WHERE seq < ?", row)
             return gone.rowcount
 
     @contextmanager
@@ -406,7 +421,8 @@ class DiskJournal:
                 future.set_exception(failure)
 
 
-def _locked(path: Path) -> IO[bytes]:
+def locked(path: Path) -> IO[bytes]:
+    """Return the open lock of a journal; raise JournalError when somebody else has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f"{path.name}.lock").open("ab")
     try:

@@ -88,6 +88,11 @@ class Outcome(NamedTuple):
     repeated: bool = False
 
     @property
+    def changed(self) -> bool:
+        """Whether anything is different now; if not, the command need not be kept."""
+        return bool(self.facts) or not (self.refusal or self.repeated)
+
+    @property
     def orders(self) -> list[OrderView]:
         """The answers about its orders, as they stand: to be taken before the next command."""
         if self.repeated:
@@ -124,13 +129,16 @@ class Venue:
 
     def handle(self, command: AnyCommand, time: datetime) -> Outcome:
         """Carry out a command; ``time`` never goes back."""
-        self.time = time
-        due = self._engine.advance(time)
-        if not due:
-            return self._handlers[type(command)](command)
-        self._settlement.finish(due)
+        before, self.time = self.time, max(time, self.time)
+        due = self._engine.advance(self.time)
+        if due:
+            self._settlement.finish(due)
         outcome = self._handlers[type(command)](command)
-        return outcome._replace(facts=[*due, *outcome.facts])
+        if due:
+            return outcome._replace(facts=[*due, *outcome.facts])
+        if not outcome.changed:
+            self.time = before  # so that the state is the same with and without it
+        return outcome
 
     # --- orders ---------------------------------------------------------------------------------
 
@@ -454,7 +462,12 @@ class Venue:
         """Return the best levels of a book; KeyError when the symbol is unknown."""
         return self._engine.book(symbol, depth)
 
-    def changes(self, symbol: Symbol) -> int:
+    @property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """What is traded, in the order of the charter."""
+        return tuple(self.instruments)
+
+    def book_changes(self, symbol: Symbol) -> int:
         """Return a number that grows whenever the book changes; KeyError when unknown."""
         return self._engine.changes(symbol)
 
@@ -480,7 +493,7 @@ class Venue:
             fresh=sorted(self._fresh),
             tickets=tickets,
             closed=closed,
-            engine=self._engine.state(),
+            engine=structs.replace(self._engine.state(), time=self.time),
         )
         return msgspec.json.encode(state)
 
