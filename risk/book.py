@@ -11,8 +11,8 @@ from market.values import Symbol
 from risk import measures
 from risk.arrays import Array
 from risk.backtests import Zone
-from risk.coverage import Coverage
 from risk.covariance import MIN_EFFECTIVE_SIZE, Estimate, choose, relative_error
+from risk.coverage import Coverage
 from risk.drawdowns import Peak
 from risk.errors import UnavailableError
 from risk.market_state import MarketState

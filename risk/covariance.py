@@ -117,7 +117,7 @@ def mean_and_variance(values: Numbers) -> tuple[float, float]:
     """
     mean = total = 0.0
     count = 0
-    for count, value in enumerate(numbers(values).tolist(), start=1):  # noqa: B007
+    for count, value in enumerate(numbers(values).tolist(), start=1):
         before = value - mean
         mean += before / count
         total += before * (value - mean)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf, log, sqrt
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from risk.covariance import LiveCovariance, epps_attenuation
 from risk.market_data import MarketData
 from risk.reference import Reference
 
-_GAPS_TO_KNOW = 30  # intervals of one asset before the clock's step is chosen
+_GAPS_TO_KNOW: Final = 30  # intervals of one asset before the clock's step is chosen
+_BEATS_REMEMBERED: Final = 11.202305583621158  # half-life in beats of RiskMetrics' decay of 0.94
+_TRADES: Final = 500  # ticks that the mean illiquidity remembers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,7 @@ class MarketState:
         self.by_difference = np.zeros(size, dtype=bool)
         self.latest_s = -inf
         self.ticks = np.zeros(size, dtype=np.int64)
+        self.illiquidity, self._traded = np.zeros(size), np.zeros(size, dtype=np.int64)
         self.unknown = 0
         self._on_row = on_row
 
@@ -93,6 +97,7 @@ class MarketState:
         if self.times[i] == -inf:
             self._begin(i, level)
         else:
+            self._note_liquidity(i, level, data)
             gap = self._gap(i, time_s, level)
         self._beat(time_s)
         self.live.update(i, time_s, level)
@@ -133,6 +138,14 @@ class MarketState:
         np.fill_diagonal(table, 1.0)
         return table
 
+    def _note_liquidity(self, i: int, level: float, data: MarketData) -> None:
+        """Follow Amihud's mean of abs(return) / (price * volume) over the last ticks with volume."""
+        money = data.price.value * data.volume.value
+        if money > 0 and not self.by_difference[i]:
+            self._traded[i] += 1
+            impact = abs(level - self.levels[i]) / money
+            self.illiquidity[i] += (impact - self.illiquidity[i]) / min(self._traded[i], _TRADES)
+
     def _level(self, i: int, price: float) -> float:
         if price <= 0 and not self.by_difference[i]:
             self.by_difference[i] = True  # a log is undefined: from here on, price differences
@@ -145,7 +158,7 @@ class MarketState:
         self.reference = None  # its rows had no such asset
 
     def _gap(self, i: int, time_s: float, level: float) -> PriceGap | None:
-        limit = float(self.live.gap_limits_s(i)[self.estimators.headline])
+        limit = self.live.gap_limits_s(i)[self.estimators.headline]
         if self.reference is not None and time_s - self.latest_s > limit:
             self.reference.realign(time_s)
         seconds = time_s - self.times[i]
@@ -165,9 +178,8 @@ class MarketState:
             if clock_s is None:
                 return
             given = self.estimators
-            self.reference = Reference(
-                len(self.symbols), clock_s, given.half_life_s, given.scenarios
-            )
+            half_life_s = max(given.half_life_s, _BEATS_REMEMBERED * clock_s)
+            self.reference = Reference(len(self.symbols), clock_s, half_life_s, given.scenarios)
         self.reference.advance(time_s, self.levels, self._on_row)
 
     def _clock_s(self) -> float | None:

@@ -11,7 +11,7 @@ from market.values import Symbol, symbol
 from risk.errors import InvalidPortfolioError
 
 MAX_ASSETS: Final = 1000
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,79}", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[\x21-\x7e]{1,64}")
 
 
@@ -75,7 +75,7 @@ class Portfolio:
     def __post_init__(self) -> None:
         names = self.symbols
         if not _NAME.fullmatch(self.name):
-            raise InvalidPortfolioError("name", "1 to 64 of letters, digits and _.:-")
+            raise InvalidPortfolioError("name", "1 to 80 of letters, digits and _.:@-")
         if len(set(names)) != len(names) or len(names) > MAX_ASSETS:
             raise InvalidPortfolioError("assets", f"each symbol once, {MAX_ASSETS} at most")
         if not names and self.basis is not Basis.ACCOUNT:

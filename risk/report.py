@@ -81,19 +81,19 @@ class RiskReport(Fact, frozen=True, kw_only=True):
     samples: int
     unavailable: dict[str, str]
     conventions: dict[str, Any]
-    volatility_annual: float | None = None
-    quantities: dict[Symbol, float] = {}
-    exposures: dict[Symbol, float] = {}
-    cash: float | None = None
-    stale: dict[Symbol, float] = {}
-    stale_share: float = 0.0
-    diversification_ratio: float | None = None
-    amihud: dict[Symbol, float] = {}
-    estimate: EstimateReport | None = None
-    tails: dict[str, TailReport] = {}
-    stress: dict[str, float] = {}
-    backtest: dict[str, CoverageReport] = {}
-    flags: tuple[str, ...] = ()
+    volatility_annual: float | None
+    quantities: dict[Symbol, float]
+    exposures: dict[Symbol, float]
+    cash: float | None
+    stale: dict[Symbol, float]
+    stale_share: float
+    diversification_ratio: float | None
+    amihud: dict[Symbol, float]
+    estimate: EstimateReport | None
+    tails: dict[str, TailReport]
+    stress: dict[str, float]
+    backtest: dict[str, CoverageReport]
+    flags: tuple[str, ...]
 
     @property
     def subject(self) -> str:

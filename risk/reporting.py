@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 def conventions(book: Book) -> dict[str, Any]:
     """Return how to read the numbers of a report."""
+    clock = book.market.reference
     return {
         "volatility": "fraction of value over horizon_s, not annualized",
         "volatility_annual": f"times sqrt({book.terms.year_s:g} s / horizon_s)",
@@ -25,6 +26,7 @@ def conventions(book: Book) -> dict[str, Any]:
         "drawdown": "fraction of the highest value since watched",
         "tails": "quote currency, scaled to horizon_s by the square root of time",
         "quantile_rule": "upper",
+        "reference_half_life_s": None if clock is None else clock.half_life_s,
         "half_life_s": book.market.estimators.half_life_s,
         "year_s": book.terms.year_s,
     }
@@ -84,6 +86,7 @@ class Reporter:
             stale=stale,
             stale_share=_stale_share(exposures, stale),
             diversification_ratio=self._diversification(estimate),
+            amihud=book.by_symbol(book.market.illiquidity),
             estimate=None if estimate is None else book.estimates(estimate),
             tails={} if deviation is None else book.tails(deviation),
             stress={} if value is None else book.stress(),

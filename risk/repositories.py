@@ -13,7 +13,12 @@ import msgspec
 
 from market.errors import InvalidValueError
 from market.values import Symbol
-from risk.errors import ExchangeAwayError, InvalidPortfolioError, UnavailableError, UnknownAccountError
+from risk.errors import (
+    ExchangeAwayError,
+    InvalidPortfolioError,
+    UnavailableError,
+    UnknownAccountError,
+)
 from risk.market_data import MarketData, MarketDataFactory
 from risk.portfolio import Asset, Basis, Portfolio, Weight, assets
 
@@ -35,6 +40,10 @@ class PortfolioRepository(Protocol):
         """Keep the portfolio, in place of one of the same name."""
         ...
 
+    def remove(self, name: str) -> None:
+        """Keep the portfolio no more; nothing happens when there is none of that name."""
+        ...
+
 
 class InMemoryPortfolioRepository:
     """Keeps portfolios for as long as the process lives."""
@@ -50,6 +59,9 @@ class InMemoryPortfolioRepository:
 
     def save(self, portfolio: Portfolio) -> None:
         self._kept[portfolio.name] = portfolio
+
+    def remove(self, name: str) -> None:
+        self._kept.pop(name, None)
 
 
 class SqlitePortfolioRepository:
@@ -83,6 +95,10 @@ class SqlitePortfolioRepository:
                 "ON CONFLICT (name) DO UPDATE SET document = excluded.document",
                 (portfolio.name, document),
             )
+
+    def remove(self, name: str) -> None:
+        with self._open() as database:
+            database.execute("DELETE FROM portfolios WHERE name = ?", (name,))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from market.errors import InvalidValueError, SettingsError
 from market.server import ServerSettings
-from market.settings import Environment, port, real, symbols, whole
+from market.settings import Environment, port, real, symbols, whole, words
 from market.streaming import StreamSettings
 from market.values import Symbol, symbol
 from risk.book import Terms
@@ -47,6 +47,7 @@ class Settings:
     history: int = 2000
     max_portfolios: int = 100
     account_s: float = 600.0
+    cors_origins: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, env: Environment) -> Self:
@@ -65,6 +66,7 @@ class Settings:
             interval_s=env.read("RISK_INTERVAL_MS", whole(10, 3_600_000)) / 1000,
             history=env.read("RISK_HISTORY", whole(1, 1_000_000), default=2000),
             max_portfolios=env.read("RISK_MAX_PORTFOLIOS", whole(1, 10_000), default=100),
+            cors_origins=env.read("CORS_ORIGINS", words, default=()),
         )
 
 
