@@ -1,0 +1,395 @@
+import json
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market.hub import BATCH_BYTES, SHARED_BYTES, Filter, Hub, Reader
+from market.sse import EventDecoder, Message
+from tests.builders import EPOCH, Market, a_book, a_hub, a_source_state, a_tick, a_trade
+from tests.streams import Proof
+
+
+def taken(reader: Reader) -> list[Message]:
+    decoder, messages = EventDecoder(), list[Message]()
+    while due := reader.take():
+        assert due.endswith(b"\n\n")
+        messages += decoder.feed(due)
+    return messages
+
+
+def numbers(messages: list[Message], kind: str = "tick") -> list[int]:
+    return [int(m.id.partition("-")[2]) for m in messages if m.event == kind]
+
+
+def kinds(messages: list[Message]) -> list[str]:
+    return [message.event for message in messages]
+
+
+def test_a_fresh_reader_begins_with_a_snapshot_of_the_head_and_a_retry_hint() -> None:
+    hub = a_hub()
+    Market(hub).run(5)
+
+    greeting = hub.reader(hub.filter()).take()
+
+    assert greeting.startswith(f"id: {EPOCH}-5\nretry: 1000\nevent: snapshot\n".encode())
+
+
+def test_a_fresh_reader_of_a_hub_without_snapshots_begins_at_the_next_event() -> None:
+    hub = a_hub(snapshot=None)
+    market = Market(hub)
+    market.run(5)
+    reader = hub.reader(hub.filter())
+    market.run(2)
+
+    assert reader.take().startswith(b"retry: 1000\n: stream ")
+    assert numbers(taken(reader)) == [6, 7]
+
+
+def test_ids_are_dense_whatever_is_published() -> None:
+    hub = a_hub()
+
+    ids = [hub.publish(fact).n for fact in (a_tick(), a_trade(), a_book(), a_source_state())]
+
+    assert ids == [1, 2, 3, 4]
+
+
+def test_a_reader_resumes_strictly_after_its_last_id() -> None:
+    hub = a_hub()
+    Market(hub).run(9)
+
+    messages = taken(hub.reader(hub.filter(), f"{EPOCH}-4"))
+
+    assert numbers(messages) == [5, 6, 7, 8, 9]
+    assert kinds(messages) == ["tick"] * 5
+
+
+def test_a_reader_that_missed_nothing_is_told_nothing() -> None:
+    hub = a_hub()
+    Market(hub).run(9)
+
+    assert taken(hub.reader(hub.filter(), f"{EPOCH}-9")) == []
+
+
+@pytest.mark.parametrize("history", [4, 10])
+def test_an_evicted_id_gets_a_gap_and_a_snapshot_and_then_what_follows(history: int) -> None:
+    hub = a_hub(history=history)
+    market = Market(hub)
+    market.run(40)
+    reader = hub.reader(hub.filter(), f"{EPOCH}-20")
+    market.run(2)
+
+    messages = taken(reader)
+
+    assert kinds(messages) == ["gap", "snapshot", "tick", "tick"]
+    told = json.loads(messages[0].data)
+    assert told == {"from": f"{EPOCH}-20", "to": f"{EPOCH}-40", "missed": 20, "reason": "evicted"}
+    assert numbers(messages) == [41, 42]
+
+
+def test_the_oldest_id_at_hand_is_replayed_without_a_gap() -> None:
+    hub = a_hub(history=10)
+    Market(hub).run(40)
+
+    assert numbers(taken(hub.reader(hub.filter(), f"{EPOCH}-30"))) == list(range(31, 41))
+    assert kinds(taken(hub.reader(hub.filter(), f"{EPOCH}-29")))[0] == "gap"
+
+
+def test_without_a_snapshot_a_gap_goes_on_at_the_oldest_event_at_hand() -> None:
+    hub = a_hub(history=10, snapshot=None)
+    Market(hub).run(40)
+
+    messages = taken(hub.reader(hub.filter(), f"{EPOCH}-20"))
+
+    assert json.loads(messages[0].data)["to"] == f"{EPOCH}-30"
+    assert numbers(messages) == list(range(31, 41))
+
+
+@pytest.mark.parametrize(
+    "last_id",
+    [
+        "deadbeef-3",
+        f"{EPOCH}-41",
+        f"{EPOCH}-9999999999999999999",
+        f"{EPOCH}--1",
+        f"{EPOCH}-01",
+        f"{EPOCH.upper()}-3",
+        f" {EPOCH}-3",
+        "3",
+        "ä",
+        "\x00",
+        "x" * 60_000,
+        "-",
+        "null",
+    ],
+)
+def test_an_id_that_is_not_of_this_history_gets_a_gap_and_never_silence(last_id: str) -> None:
+    hub = a_hub()
+    Market(hub).run(40)
+
+    messages = taken(hub.reader(hub.filter(), last_id))
+
+    assert kinds(messages) == ["gap", "snapshot"]
+    told = json.loads(messages[0].data)
+    assert told["reason"] == "epoch"
+    assert told["to"] == f"{EPOCH}-40"
+    assert len(told["from"]) <= 64
+
+
+@given(last_id=st.text(max_size=80))
+@settings(max_examples=200, deadline=None)
+def test_whatever_an_id_says_the_answer_is_a_replay_or_a_gap(last_id: str) -> None:
+    hub = a_hub(history=16)
+    Market(hub).run(40)
+
+    first = taken(hub.reader(hub.filter(), last_id))[0]
+
+    assert first.event in {"tick", "gap", "snapshot"}
+    assert first.event != "snapshot" or not last_id
+
+
+def test_a_reader_that_falls_out_of_the_history_is_told_what_it_missed() -> None:
+    hub = a_hub(history=10)
+    market = Market(hub)
+    reader = hub.reader(hub.filter())
+    taken(reader)
+    market.run(25)
+
+    messages = taken(reader)
+
+    assert kinds(messages) == ["gap", "snapshot"]
+    told = json.loads(messages[0].data)
+    assert told == {"from": f"{EPOCH}-0", "to": f"{EPOCH}-25", "missed": 25, "reason": "slow"}
+
+
+def test_a_reader_is_warned_once_at_three_quarters_and_again_after_it_has_recovered() -> None:
+    hub = a_hub(history=100)
+    market = Market(hub)
+    reader = hub.reader(hub.filter())
+    taken(reader)
+
+    market.run(74)
+    before = kinds(taken(reader))
+    market.run(75)
+    warned = taken(reader)
+    market.run(1)
+    taken(reader)
+    market.run(80)
+    again = taken(reader)
+
+    assert "lagging" not in before
+    assert kinds(warned)[0] == kinds(again)[0] == "lagging"
+    assert json.loads(warned[0].data) == {"behind": 75, "limit": 100}
+    assert warned[0].id == ""
+
+
+def test_a_warning_is_not_repeated_while_the_reader_stays_behind() -> None:
+    hub = a_hub(history=10_000)
+    market = Market(hub)
+    reader = hub.reader(hub.filter())
+    reader.take()
+    market.run(8000)
+
+    first, second = reader.take(), reader.take()  # a batch each, for they are many bytes
+
+    assert first.startswith(b"event: lagging\n")
+    assert second.startswith(b"id: ")
+
+
+def test_filters_choose_by_kind_and_subject() -> None:
+    hub = a_hub()
+    reader = hub.reader(hub.filter(kinds=["trade"], subjects=["TCS"]))
+    taken(reader)
+    for fact in (a_tick("TCS"), a_trade("BTC"), a_trade("TCS"), a_book("TCS")):
+        hub.publish(fact)
+
+    assert numbers(taken(reader), "trade") == [3]
+
+
+def test_equal_wishes_share_one_filter_and_the_very_same_bytes() -> None:
+    hub = a_hub()
+    readers = [hub.reader(hub.filter(subjects=["TCS", "BTC"])) for _ in range(3)]
+    for reader in readers:
+        reader.take()
+    Market(hub).run(9)
+
+    first, second, third = (reader.take() for reader in readers)
+
+    assert first is second is third
+
+
+def test_a_filter_goes_with_its_last_reader() -> None:
+    hub = a_hub()
+    for n in range(500):
+        taken(hub.reader(hub.filter(subjects=[f"S{n}"])))
+
+    hub.publish(a_tick())
+    taken(hub.reader(hub.filter()))
+
+    assert len(hub._filters) <= 1
+
+
+def test_a_thousand_filters_do_not_multiply_the_encoding() -> None:
+    hub = a_hub()
+    encoded: Counter[int] = Counter()
+    readers = [hub.reader(hub.filter(subjects=["BTC", f"S{n}"])) for n in range(1000)]
+    for reader in readers:
+        reader.take()
+
+    Market(hub, ["BTC"]).run(3)
+    frames = {hub._frames[n] for n in (1, 2, 3)}
+    for reader in readers:
+        encoded[len(reader.take())] += 1
+
+    assert hub.published == 3
+    assert encoded == {sum(map(len, frames)): 1000}
+
+
+def test_what_is_shared_while_nothing_is_published_stays_bounded() -> None:
+    hub = a_hub(history=10_000)
+    Market(hub).run(10_000)
+    for n in range(60):
+        taken(hub.reader(hub.filter(), f"{EPOCH}-{n}"))
+
+    assert sum(len(batch.data) for batch in hub._batches.values()) < SHARED_BYTES + 2 * BATCH_BYTES
+
+
+def test_one_write_is_bounded_whatever_is_due() -> None:
+    hub = a_hub(history=10_000)
+    for _ in range(10_000):
+        hub.publish(a_trade())
+
+    for wishes in (hub.filter(kinds=["trade"]), hub.filter(kinds=["trade"], conflate_ms=250)):
+        reader = hub.reader(wishes, f"{EPOCH}-0")
+        sizes = []
+        while due := reader.take():
+            sizes.append(len(due))
+        assert max(sizes) < BATCH_BYTES + 1000
+        assert reader.cursor == hub.head
+
+
+def test_the_newest_tick_of_each_symbol_survives_conflation_in_the_order_of_ids() -> None:
+    hub = a_hub()
+    reader = hub.reader(hub.filter(kinds=["tick", "trade"], conflate_ms=100))
+    taken(reader)
+    market = Market(hub)
+    for symbol in ("BTC", "TCS", "BTC", "META", "TCS", "BTC"):
+        market.tick(symbol)
+        hub.publish(a_trade())
+
+    messages = taken(reader)
+
+    ticks = [json.loads(message.data) for message in messages if message.event == "tick"]
+    seqs = [(tick["symbol"], tick["seq"]) for tick in ticks]
+    assert seqs == [("META", 1), ("TCS", 2), ("BTC", 3)]
+    assert kinds(messages).count("trade") == 6
+    ids = [int(m.id.partition("-")[2]) for m in messages]
+    assert ids == sorted(ids)
+
+
+def test_closing_gives_what_is_pending_then_a_farewell_with_its_own_moment_to_come_back() -> None:
+    hub = a_hub()
+    readers = [hub.reader(hub.filter()) for _ in range(30)]
+    for reader in readers:
+        reader.take()
+    Market(hub).run(2)
+    hub.close()
+
+    last = [reader.take() for reader in readers]
+
+    retries = {line for frame in last for line in frame.split(b"\n") if line.startswith(b"retry: ")}
+    assert len(retries) > 15
+    assert all(b"id: 0badcafe-2\nevent: tick" in frame for frame in last)
+    assert all(frame.count(b"event: shutdown\n") == 1 for frame in last)
+    assert all(reader.ended and reader.take() == b"" for reader in readers)
+
+
+def test_a_stuck_reader_gets_its_gap_and_then_the_farewell() -> None:
+    hub = a_hub(history=4)
+    reader = hub.reader(hub.filter())
+    taken(reader)
+    Market(hub).run(9)
+    hub.close()
+
+    assert kinds(taken(reader)) == ["gap", "snapshot", "shutdown"]
+
+
+def test_the_first_reason_to_close_stands() -> None:
+    hub = a_hub()
+    hub.close("end of recording")
+    hub.close()
+
+    assert hub.over
+    assert json.loads(taken(hub.reader(hub.filter()))[-1].data) == {"reason": "end of recording"}
+
+
+def test_a_hub_that_stops_is_not_over() -> None:
+    hub = a_hub()
+    hub.close()
+
+    assert hub.closed
+    assert not hub.over
+
+
+def test_no_reader_is_ahead_of_the_log() -> None:
+    class Kept:
+        def __init__(self) -> None:
+            self.upto, self.frames = 0, b""
+
+        def append(self, frames: bytes, upto: int) -> None:
+            self.frames, self.upto = self.frames + frames, upto
+
+    log = Kept()
+    hub = a_hub(log=log)
+    reader = hub.reader(hub.filter())
+    reader.take()
+    market = Market(hub)
+    for _ in range(5):
+        market.run(3)
+        reader.take()
+        assert log.upto == hub.head
+    assert log.frames == b"".join(hub._frames[1:16])
+
+
+def test_a_history_goes_on_where_an_earlier_process_ended() -> None:
+    hub = a_hub()
+    hub.begin(41)
+    hub.restore(("tick", "BTC"), b"id: 0badcafe-42\nevent: tick\ndata: {}\n\n")
+
+    assert hub.publish(a_tick()).n == 43
+    assert numbers(taken(hub.reader(hub.filter(), f"{EPOCH}-41"))) == [42, 43]
+    assert kinds(taken(hub.reader(hub.filter(), f"{EPOCH}-40")))[0] == "gap"
+
+
+def test_a_listener_that_left_is_not_called() -> None:
+    hub, calls = a_hub(), list[int]()
+    stop = hub.listen(lambda: calls.append(hub.head))
+    hub.publish(a_tick())
+    stop()
+    hub.publish(a_tick())
+
+    assert calls == [1]
+
+
+def wished(hub: Hub, rng: Random) -> Filter:
+    subjects = rng.choice([None, ["BTC"], ["TCS", "META"]])
+    return hub.filter(kinds=["tick"], subjects=subjects)
+
+
+@given(seed=st.integers(0, 2**32 - 1), history=st.integers(2, 60))
+@settings(max_examples=100, deadline=None)
+def test_readers_that_drop_and_resume_get_each_event_once_or_a_gap(seed: int, history: int) -> None:
+    rng, hub = Random(seed), a_hub(history=history)
+    market, wishes, proof = Market(hub), wished(hub, rng), Proof()
+    reader = hub.reader(wishes)
+    for _ in range(60):
+        market.run(rng.randint(0, history // 2 + 2), rng)
+        if rng.random() < 0.3:
+            reader = hub.reader(wishes, proof.last_id)
+        for _ in range(rng.randint(0, 3)):
+            for message in EventDecoder(proof.last_id).feed(reader.take()):
+                proof.see(message.event, message.id, message.data)
+
+    proof.check(market.numbers(wishes.subjects))
