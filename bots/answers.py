@@ -71,6 +71,11 @@ class AccountAnswer(Struct, frozen=True, kw_only=True):
     fees: Decimal
     positions: tuple[PositionAnswer, ...]
 
+    def has_traded_like(self, other: "AccountAnswer") -> bool:
+        """Whether no fill lies between the two answers."""
+        mine, theirs = ((each.cash, each.realized_pnl, each.fees) for each in (self, other))
+        return mine == theirs
+
     def books(self) -> dict[Symbol, Position]:
         """Return the positions with their exact cost."""
         return {

@@ -1,5 +1,6 @@
 """What a bot has earned, from its own fills, to the last digit, by the average-cost method."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from market.values import Symbol
 
 ZERO: Final = Decimal(0)
 DECIMALS: Final = 12  # of the cost of a part of a position, as the exchange's ledger has it
+MOST_ENTRIES: Final = 1000  # fills of a symbol that a late one may be put before
 _EXACT: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
 
 
@@ -60,6 +62,15 @@ class Position:
         return (self.cost * part / self.quantity).quantize(Decimal(1).scaleb(exponent))
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A fill in the books, and what it takes to take it out again."""
+
+    fill: OrderFilled
+    before: Position
+    realized: Decimal
+
+
 class Blotter:
     """The books of one bot: cash, positions, P&L, equity and drawdown.
 
@@ -74,6 +85,7 @@ class Blotter:
         self.positions: dict[Symbol, Position] = {}
         self.marks: dict[Symbol, Decimal] = {}
         self._peak = starting_cash
+        self._entries: dict[Symbol, deque[_Entry]] = {}
 
     @property
     def has_traded(self) -> bool:
@@ -105,7 +117,23 @@ class Blotter:
         self._remember_peak()
 
     def apply(self, fill: OrderFilled) -> Decimal:
-        """Take a fill in; return the P&L that it realizes, its fee included."""
+        """Take a fill in; return the P&L that it realizes, its fee included.
+
+        The average cost depends on the order of the trades. A fill that is heard of late is put
+        where it belongs, by its trade id, and those after it are booked again.
+        """
+        before = self.realized_pnl
+        entries = self._entries.setdefault(fill.symbol, deque(maxlen=MOST_ENTRIES))
+        later: list[OrderFilled] = []
+        while entries and entries[-1].fill.trade_id > fill.trade_id:
+            later.append(self._unbook(entries.pop()))
+        for each in (fill, *reversed(later)):
+            entries.append(self._book(each))
+        self._remember_peak()
+        with _exactly():
+            return self.realized_pnl - before
+
+    def _book(self, fill: OrderFilled) -> _Entry:
         quantity = fill.side.sign * fill.quantity
         before = self.positions.pop(fill.symbol, Position())
         after, pnl = before.traded(quantity, fill.price)
@@ -116,8 +144,19 @@ class Blotter:
             self.cash -= quantity * fill.price + fill.fee
             self.realized_pnl += realized
             self.fees += fill.fee
-        self._remember_peak()
-        return realized
+        return _Entry(fill, before, realized)
+
+    def _unbook(self, entry: _Entry) -> OrderFilled:
+        """Take the newest fill of a symbol out again, and return it."""
+        fill = entry.fill
+        self.positions.pop(fill.symbol, None)
+        if entry.before.quantity:
+            self.positions[fill.symbol] = entry.before
+        with _exactly():
+            self.cash += fill.side.sign * fill.quantity * fill.price + fill.fee
+            self.realized_pnl -= entry.realized
+            self.fees -= fill.fee
+        return fill
 
     def adopt(
         self,
@@ -130,6 +169,7 @@ class Blotter:
         """Go on from the books of the exchange; the peak before is not known and starts here."""
         self.cash, self.realized_pnl, self.fees = cash, realized_pnl, fees
         self.positions = dict(positions)
+        self._entries.clear()
         with _exactly():
             costs = sum((position.cost for position in positions.values()), ZERO)
             self._peak = max(self.equity, cash + costs - realized_pnl)

@@ -11,7 +11,7 @@ from bots.volatility import Volatility
 from market.errors import MarketError
 from market.events import Fact, Gap, Lagging, Shutdown, Snapshot, SourceState, Tick
 from market.feed import FeedEnded, FeedGarbled, FeedLost, FeedOpened
-from market.orders import AmendRejected, Command, OrderAccepted, OrderFilled, OrderRejected
+from market.orders import AmendRejected, Command, OrderFilled, OrderRejected
 from market.values import Symbol
 
 
@@ -38,7 +38,7 @@ class Bot:
         self._volatility = Volatility()
         self._failures = self._failures_in_a_row = self._refusals = 0
         self._failed_at: set[object] = set()
-        self._refused: set[tuple[Symbol, str]] = set()  # since an order was last taken there
+        self._refused: set[tuple[Symbol, str]] = set()  # and logged since the last status line
         self._is_lost: bool | None = None
 
     def hear(self, fact: Fact) -> tuple[Command, ...]:
@@ -74,6 +74,11 @@ class Bot:
         self._strategy = self._make()
         for fact in told:
             self._decided(fact)
+
+    def report(self) -> None:
+        """Log a status line; a refusal that was logged before it may be logged again after it."""
+        self._refused.clear()
+        self._log.info("status", **self.status())
 
     def status(self) -> dict[str, object]:
         """Return the figures of a status line; the value at risk is over a minute."""
@@ -138,8 +143,6 @@ class Bot:
     def _tell(self, fact: Fact) -> None:
         """Log what a reader of the log should know."""
         match fact:
-            case OrderAccepted():
-                self._refused = {each for each in self._refused if each[0] != fact.symbol}
             case OrderRejected() | AmendRejected():
                 self._refuse(fact)
             case Gap():
@@ -152,7 +155,7 @@ class Bot:
                 self._log.info("exchange_stopping", reason=fact.reason)
 
     def _refuse(self, fact: OrderRejected | AmendRejected) -> None:
-        """Log a refusal the first time, count it every time."""
+        """Log a refusal the first time between two status lines, count it every time."""
         self._refusals += 1
         about = fact.symbol, fact.code
         if about not in self._refused:

@@ -1,6 +1,7 @@
 """Where a bot's commands become answers, and the answers facts; a command never fails here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from bots.answers import AccountAnswer, OrderAnswer
 from bots.exchange_client import ExchangeClient, ExchangeRefusedError
@@ -18,6 +19,14 @@ from market.orders import (
 from market.values import Symbol
 
 NO_SYMBOL = Symbol("")
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """An account, None when it was never opened, and its orders at the same moment."""
+
+    account: AccountAnswer | None
+    orders: Sequence[OrderAnswer]
 
 
 class Desk:
@@ -80,21 +89,33 @@ class Desk:
         """
         return await self._client.account(self._account)
 
-    async def past_orders(self) -> list[OrderAnswer]:
-        """Return the orders of before, oldest first, and count what is in them as told.
+    async def books(self) -> Books:
+        """Return the account and the orders that led to it; what is in them counts as told.
+
+        An order that stands in the book may be filled between two questions: so the account is
+        asked for until it is the same before and after.
 
         Raises:
-            ExchangeRefusedError: the exchange does not answer.
+            ExchangeRefusedError: the exchange does not answer, or will not show the account.
         """
+        account = await self.account()
+        while account is not None:
+            orders = await self._orders()
+            before, account = account, await self.account()
+            if account is not None and account.has_traded_like(before):
+                self._read_all(orders)
+                return Books(account, orders)
+        return Books(None, ())
+
+    async def _orders(self) -> list[OrderAnswer]:
+        """The orders of the account, oldest first; none where the exchange does not list them."""
         try:
-            answers = await self._client.orders(self._account)
+            orders = await self._client.orders(self._account)
         except ExchangeRefusedError as refusal:
             if not refusal.is_final:
                 raise
-            answers = []  # an exchange that does not list orders: the account must do
-        answers.sort(key=lambda each: each.order_id)
-        self._read_all(answers)
-        return answers
+            return []
+        return sorted(orders, key=lambda each: each.order_id)
 
     def _read_all(self, answers: Iterable[OrderAnswer]) -> list[OrderFact]:
         return [fact for answer in answers for fact in self._news.read(answer)]

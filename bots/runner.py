@@ -1,15 +1,15 @@
 """The one loop: feed -> strategy -> exchange, and back to the strategy what came of it."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from bots.adoption import told
-from bots.answers import AccountAnswer, OrderAnswer, differences
+from bots.answers import differences
 from bots.bot import Bot
-from bots.desk import NO_SYMBOL, Desk
+from bots.desk import NO_SYMBOL, Books, Desk
 from bots.exchange_client import ExchangeRefusedError
 from market.clock import Clock
 from market.events import Fact
@@ -58,7 +58,12 @@ class Runner:
         await self._begin_anew()
         try:
             async with asyncio.TaskGroup() as tasks:
-                loops = (self._send(), self._report(), self._watch_resting())
+                loops = (
+                    self._send(),
+                    self._report(),
+                    self._compare_regularly(),
+                    self._watch_resting(),
+                )
                 running = [tasks.create_task(loop) for loop in loops]
                 async for fact in self._feed:
                     self._hear([fact])
@@ -68,7 +73,7 @@ class Runner:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
         finally:
-            self._log.info("status", **self._bot.status())
+            self._bot.report()
 
     def _hear(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
@@ -100,7 +105,11 @@ class Runner:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(self._status_s)
-            self._log.info("status", **self._bot.status())
+            self._bot.report()
+
+    async def _compare_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._status_s)
             await self._asking("account_not_compared", self._compare)
 
     async def _watch_resting(self) -> None:
@@ -135,21 +144,23 @@ class Runner:
 
     async def _begin_anew(self) -> None:
         """Take the books of the exchange over, as soon as it answers."""
-        account, orders = await self._books()
+        books = await self._books()
         while not self._waiting.empty():  # what the strategy of before has ordered
             self._waiting.get_nowait()
             self._waiting.task_done()
-        self._bot.begin_anew(account, told(account, orders, self._clock) if account else ())
-        if account is not None:
+        if books.account is None:
+            self._bot.begin_anew(None, ())
+        else:
+            past = told(books.account, books.orders, self._clock)
+            self._bot.begin_anew(books.account, past)
             self._log.info("account_adopted", **self._bot.status())
 
-    async def _books(self) -> tuple[AccountAnswer | None, Sequence[OrderAnswer]]:
+    async def _books(self) -> Books:
         """Ask for the account and its orders until the exchange answers."""
         is_said = False
         while True:
             try:
-                account = await self._desk.account()
-                return account, await self._desk.past_orders() if account else []
+                return await self._desk.books()
             except ExchangeRefusedError as refusal:
                 if refusal.is_final:
                     raise

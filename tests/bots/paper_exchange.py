@@ -42,6 +42,7 @@ class PaperExchange:
         self.open = True
         self.hidden: ProblemError | None = None  # why no account is shown
         self.asked = 0
+        self.on_list: deque[Callable[[], None]] = deque()  # what happens before orders are listed
 
     def publish(self, fact: Fact) -> None:
         if isinstance(fact, Tick):
@@ -152,6 +153,8 @@ class PaperExchange:
 
     async def _list(self, request: Request) -> Response:
         account = request.query_params["account"]
+        if self.on_list:
+            self.on_list.popleft()()
         return Response(encode([o for o in self.orders.values() if o["account"] == account]))
 
     async def _show(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bots import Blotter, Position
 from market.orders import OrderFilled
@@ -76,6 +77,21 @@ def test_the_drawdown_is_a_share_below_the_highest_equity_so_far(facts: list[Ord
         peak = max(peak, blotter.equity)
         assert blotter.drawdown >= 0
         assert abs((1 - blotter.drawdown) * peak - blotter.equity) < Decimal("1e-6")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.lists(fills(), min_size=1, max_size=8))
+def test_fills_that_are_heard_of_in_another_order_make_the_same_books(
+    data: st.DataObject, facts: list[OrderFilled]
+) -> None:
+    numbered = [replace(fill, trade_id=n) for n, fill in enumerate(facts, 1)]
+    one, other = Blotter(CASH), Blotter(CASH)
+    told = [other.apply(fill) for fill in data.draw(st.permutations(numbered))]
+    for fill in numbered:
+        one.apply(fill)
+    assert other.positions == one.positions
+    assert (other.cash, other.fees) == (one.cash, one.fees)
+    assert sum(map(Fraction, told)) == Fraction(one.realized_pnl) == Fraction(other.realized_pnl)
 
 
 def test_a_sale_realizes_against_the_average_cost() -> None:

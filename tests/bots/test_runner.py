@@ -395,3 +395,15 @@ async def test_a_bot_waits_for_an_exchange_that_is_not_ready_yet() -> None:
 async def _first_words(url: str) -> list[str]:
     async with running(an_investor, url, patience_s=0.0) as bot:
         return [event for _, event, _ in bot.log.lines]
+
+
+async def test_a_fill_between_two_questions_of_a_starting_bot_is_not_lost() -> None:
+    exchange = PaperExchange()
+    exchange.publish(a_tick("10"))
+    exchange.trade("me", {"symbol": "TCS", "side": "buy", "type": "market", "quantity": 5})
+    exchange.trade("me", {"symbol": "TCS", "side": "buy", "type": "limit", "quantity": 7})
+    exchange.on_list.append(lambda: exchange.fill(2, Decimal(9)))
+    async with exchange.served() as url, running(an_investor, url, status_s=0.03) as bot:
+        assert bot.log.of("account_adopted")[0]["position"] == "TCS:12"
+        await until(bot.hears("status", 3))
+        assert bot.log.errors() == []
