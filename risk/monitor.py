@@ -101,10 +101,20 @@ class Monitor:
     # -- facts -----------------------------------------------------------------------------------
 
     def warm(self, ticks: Iterable[Tick]) -> int:
-        """Let the estimators see the past, oldest first; no portfolio is valued. Return how many."""
+        """Let the estimators see the past, oldest first, and return how many ticks it had.
+
+        Portfolios are valued at the last prices alone: their drawdown begins now.
+        """
+        news: dict[Symbol, MarketData] = {}
         count = 0
         for tick in sorted(ticks, key=lambda tick: tick.time):
-            count += self._tick(tick, valued=False)
+            data = self._admitted(tick)
+            if data is not None:
+                self._see(data)
+                news[data.symbol] = data
+                count += 1
+        for data in news.values():
+            self._value(data)
         return count
 
     def take(self, fact: Fact) -> None:
@@ -125,25 +135,34 @@ class Monitor:
             case _:
                 self.version -= 1
 
-    def _tick(self, tick: Tick, *, valued: bool = True) -> bool:
+    def _tick(self, tick: Tick) -> None:
+        data = self._admitted(tick)
+        if data is not None:
+            self._see(data)
+            self._value(data)
+
+    def _admitted(self, tick: Tick) -> MarketData | None:
         if not self.marks.admits(tick):
-            return False
+            return None
         try:
-            data = MarketDataFactory.of_tick(tick)
+            return MarketDataFactory.of_tick(tick)
         except (InvalidValueError, OverflowError) as error:
             self.rejected += 1
             log.warning("tick_rejected", symbol=tick.symbol, problem=str(error))
-            return False
+            return None
+
+    def _see(self, data: MarketData) -> None:
         gap = self.market.see(data)
         if gap is not None:
-            self._tell(PriceGapSeen(
+            told = PriceGapSeen(
                 time=self._now(), symbol=gap.symbol, seconds=gap.seconds, z_score=gap.z_score
-            ))
-        if valued:
-            self._data[data.symbol] = data
-            for context in self._holders.get(data.symbol, ()):
-                context.take(data)
-        return True
+            )
+            self._tell(told)
+
+    def _value(self, data: MarketData) -> None:
+        self._data[data.symbol] = data
+        for context in self._holders.get(data.symbol, ()):
+            context.take(data)
 
     def _snapshot(self, snapshot: Snapshot) -> None:
         for tick in sorted(snapshot.ticks, key=lambda tick: tick.time):
