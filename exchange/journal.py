@@ -146,6 +146,7 @@ class JournalFile:
         uri = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         made = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         try:
+            made.execute("PRAGMA writable_schema = ON")  # else none of a shortened file is read
             if not read_only:
                 made.execute("PRAGMA journal_mode = WAL")
                 made.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -172,6 +173,15 @@ class JournalFile:
             self._lock.close()
             self._lock = None
 
+    def is_full_length(self) -> bool:
+        """Whether nothing of the file is missing; from here on SQLite sees to that itself."""
+        try:
+            self._connection.execute("PRAGMA writable_schema = OFF")
+            self._connection.execute("SELECT count(*) FROM snapshots").fetchone()
+        except sqlite3.Error:
+            return False
+        return True
+
     def write(self, records: Sequence[Record]) -> None:
         """Put records on disk, all or none; raise JournalError when the disk will not."""
         with self._translated():
@@ -183,10 +193,15 @@ class JournalFile:
             for row in self._connection.execute(_READ, (after, until)):
                 after = row[0]
                 yield Record(*row)
+                if after == until:  # what follows may be torn, and is not asked for
+                    return
         except sqlite3.Error:  # the driver reads a row ahead: the one before the damage is good
-            if after < until and (row := self._connection.execute(_ONE, (after + 1,)).fetchone()):
-                yield Record(*row)
-            raise
+            row = self._connection.execute(_ONE, (after + 1,)).fetchone()
+            if row is None or after + 1 > until:
+                raise
+            yield Record(*row)
+            if after + 1 < until:
+                raise
 
     def first(self) -> Record | None:
         """Return the oldest record, None when there is none or it cannot be read."""
@@ -202,12 +217,6 @@ class JournalFile:
             return [Record(*row) for row in self._connection.execute(ask, (count,))]
         except sqlite3.Error:
             return []
-
-    def cut(self, after: int) -> None:
-        """Forget every record and snapshot beyond ``after``."""
-        with self._translated(), self._transaction():
-            self._connection.execute("DELETE FROM commands WHERE seq > ?", (after,))
-            self._connection.execute("DELETE FROM snapshots WHERE seq > ?", (after,))
 
     def save(self, snapshot: Saved, *, states: int = 2) -> None:
         """Keep a snapshot, and the states of only the newest ``states`` of them."""

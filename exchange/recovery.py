@@ -67,6 +67,7 @@ class Lost(NamedTuple):
     commands: int
     kinds: dict[str, int]
     bodies: tuple[str, ...]
+    kept: Path | None = None  # the journal as it was found
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items()) or "none"
@@ -126,7 +127,9 @@ def examine(file: JournalFile) -> Examination:
 def opened(
     path: Path, *, synchronous: Synchronous = "full", told: Told | None = None
 ) -> tuple[JournalFile, Recovered]:
-    """Open a journal, new or not, to write on; cut a torn tail; return the venue that it holds.
+    """Open a journal, new or not, to write on; return the venue that it holds.
+
+    A torn tail is cut: the good records are copied into a new file, and the old one is kept.
 
     Args:
         told: how far the facts were told before, and who must hear what came after.
@@ -138,8 +141,13 @@ def opened(
     file = JournalFile(path, synchronous=synchronous)
     try:
         found = recover(file, told)
-        if found.lost is not None:
-            file = _cut(file, found.head, synchronous)
+        if found.lost is not None or not file.is_full_length():
+            start = _start(file)
+            file.close()
+            aside = _rewrite(path, start.seq, found.head.seq)
+            lost = found.lost or Lost(found.head.seq + 1, "the file was cut short", 0, {}, ())
+            found = found._replace(lost=lost._replace(kept=aside))
+            file = JournalFile(path, synchronous=synchronous)
     except BaseException:
         file.close()
         raise
@@ -211,11 +219,16 @@ def proposed(file: JournalFile) -> Repair | None:
 
 def repair(path: Path, plan: Repair) -> Path:
     """Write a whole journal in place of a damaged one; return where the damaged one is kept."""
+    return _rewrite(path, plan.start.seq, plan.until)
+
+
+def _rewrite(path: Path, since: int, until: int) -> Path:
+    """Keep only the records in (since, until], in a new file; return where the old one is."""
     made, aside = path.with_name(f"{path.name}.repaired"), _aside(path)
     with locked(path):
         _remove(made)
         with JournalFile(path, read_only=True) as old, JournalFile(made) as new:
-            _copy(old, new, plan)
+            _copy(old, new, since, until)
         for end in ("", "-wal", "-shm"):
             part = path.with_name(path.name + end)
             if part.exists():
@@ -328,19 +341,6 @@ def _replay(venue: Venue, records: Iterable[Record]) -> Iterator[tuple[Record, O
         yield record, outcome
 
 
-def _cut(file: JournalFile, head: Head, synchronous: Synchronous) -> JournalFile:
-    """Take the bad tail off, into a new file where SQLite itself cannot; return the file."""
-    try:
-        file.cut(head.seq)
-    except JournalError:
-        plan = proposed(file)
-        file.close()
-        if plan is not None:
-            repair(file.path, plan)
-        return JournalFile(file.path, synchronous=synchronous)
-    return file
-
-
 def _whole_from(file: JournalFile, snapshot: Saved) -> int:
     """Return the last record when all after the snapshot are good, 0 when they are not."""
     end = snapshot.seq
@@ -352,16 +352,16 @@ def _whole_from(file: JournalFile, snapshot: Saved) -> int:
     return end
 
 
-def _copy(old: JournalFile, new: JournalFile, plan: Repair) -> None:
+def _copy(old: JournalFile, new: JournalFile, since: int, until: int) -> None:
     chunk: list[Record] = []
-    for record in old.records(plan.start.seq, plan.until):
+    for record in old.records(since, until):
         chunk.append(record)
         if len(chunk) == _CHUNK:
             new.write(chunk)
             chunk = []
     if chunk:
         new.write(chunk)
-    kept = [s for s in old.snapshots() if plan.start.seq <= s.seq <= plan.until]
+    kept = [s for s in old.snapshots() if since <= s.seq <= until]
     for snapshot in reversed(kept):
         new.save(snapshot)
 

@@ -142,15 +142,6 @@ def test_pruning_stops_at_the_last_snapshot_but_one(tmp_path: Path) -> None:
         assert [r.seq for r in file.records()] == [5, 6, 7, 8, 9]
 
 
-def test_a_cut_takes_records_and_snapshots_beyond_it(tmp_path: Path) -> None:
-    path = a_journal(tmp_path, 5)
-    with JournalFile(path) as file:
-        file.save(Saved(4, "", "h", b"state"))
-        file.cut(3)
-        assert list(file.snapshots()) == []
-    assert good(path) == [1, 2, 3]
-
-
 async def test_what_is_answered_is_on_disk(tmp_path: Path) -> None:
     async with await opened(tmp_path) as journal:
         await asyncio.gather(*(journal.append(b"{}", NOON) for _ in range(100)))

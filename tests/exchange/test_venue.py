@@ -92,7 +92,7 @@ def test_what_is_cancelled_is_unlocked() -> None:
     trading = without_fees()
     order = trading.limit("ann", "buy", "600", "10").orders[0]
     answer = trading.do(CancelOrder(account="ann", order_id=order.order_id)).orders[0]
-    assert (answer.status, answer.filled_quantity) == (Status.CANCELLED, 0)
+    assert (answer.status, answer.filled_quantity) == (Status.CANCELLED, D(0))
     assert account(trading, "ann").locked_cash == 0
 
 
@@ -155,7 +155,8 @@ def test_a_stop_that_cannot_be_paid_when_it_goes_off_expires() -> None:
     assert account(trading, "ann").locked_cash == D(9000)
     trading.market("carl", "buy", "1")
     found = trading.venue.order(stop.order_id)
-    assert found and (found.status, found.reason) == (Status.EXPIRED, "insufficient-funds")
+    assert found
+    assert (found.status, found.reason) == (Status.EXPIRED, "insufficient-funds")
     assert account(trading, "ann").locked_cash == 0
 
 
@@ -167,7 +168,7 @@ def test_a_stop_that_can_be_paid_trades_at_the_market() -> None:
     trading.do(an_order("ann", "buy", "600", None, type=OrderType.STOP, stop_price=D(10)))
     trading.market("carl", "buy", "1")
     ann = account(trading, "ann")
-    assert (ann.cash, ann.locked_cash, ann.positions[0].quantity) == (D(1000), 0, D(600))
+    assert (ann.cash, ann.locked_cash, ann.positions[0].quantity) == (D(1000), D(0), D(600))
 
 
 def test_an_amendment_needs_the_difference_and_locks_it() -> None:
@@ -373,7 +374,8 @@ def test_an_account_s_own_prevention_applies_to_its_orders() -> None:
     resting = trading.limit("ann", "sell", "5", "12").orders[0].order_id
     taking = trading.limit("ann", "buy", "5", "12").orders[0]
     found = trading.venue.order(resting)
-    assert found and (found.status, taking.status) == (Status.EXPIRED, Status.OPEN)
+    assert found
+    assert (found.status, taking.status) == (Status.EXPIRED, Status.OPEN)
 
 
 # --- the market -----------------------------------------------------------------------------------
@@ -421,7 +423,8 @@ def test_time_alone_expires_an_order_and_unlocks_it() -> None:
     outcome = trading.do(AdvanceTime())
     assert outcome.changed
     found = trading.venue.order(order.order_id)
-    assert found and found.status is Status.EXPIRED
+    assert found
+    assert found.status is Status.EXPIRED
     assert account(trading, "ann").locked_cash == 0
     assert not trading.do(AdvanceTime()).facts
 
@@ -449,7 +452,8 @@ def test_new_rules_keep_the_orders_and_their_places() -> None:
     answer = trading.market("carl", "sell", "1").orders[0]
     assert answer.fee == D("0.01")
     found = trading.venue.order(first.order_id)
-    assert found and found.status is Status.FILLED
+    assert found
+    assert found.status is Status.FILLED
 
 
 def test_a_new_grid_cancels_the_orders_that_stood_on_the_old_one() -> None:
