@@ -13,13 +13,12 @@ from market.events import Fact, Gap, Snapshot, SourceState, State, Tick
 from market.feed import Feed, FeedLost
 from tests.e2e.processes import Market, market, until_healthy
 
-DECIMALS = msgspec.json.Decoder(Any, float_hook=Decimal)
+DECIMALS = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
 async def account(client: httpx.AsyncClient, running: Market, name: str) -> dict[str, Any]:
     answer = await client.get(f"{running.exchange}/accounts/{name}")
-    found: dict[str, Any] = DECIMALS.decode(answer.content)
-    return found
+    return DECIMALS.decode(answer.content)
 
 
 def realized(view: dict[str, Any]) -> Decimal:
