@@ -90,7 +90,7 @@ class Desk:
         return await self._client.account(self._account)
 
     async def books(self) -> Books:
-        """Return the account and the orders that led to it; what is in them counts as told.
+        """Return the account and the orders that led to it; that, and no more, counts as told.
 
         An order that stands in the book may be filled between two questions: so the account is
         asked for until it is the same before and after.
@@ -103,8 +103,10 @@ class Desk:
             orders = await self._orders()
             before, account = account, await self.account()
             if account is not None and account.has_traded_like(before):
+                self._news = News()
                 self._read_all(orders)
                 return Books(account, orders)
+        self._news = News()  # an exchange that begins anew numbers its orders anew
         return Books(None, ())
 
     async def _orders(self) -> list[OrderAnswer]:

@@ -61,6 +61,7 @@ class PaperExchange:
             Route("/orders", self._list),
             Route("/orders/{number:int}", self._show),
             Route("/orders/{number:int}", self._cancel, methods=["DELETE"]),
+            Route("/orders/{number:int}", self._amend, methods=["PATCH"]),
             Route("/accounts/{name}", self._account),
         ]
         app = Starlette(routes=routes, exception_handlers=HANDLERS)
@@ -165,6 +166,13 @@ class PaperExchange:
         if order["status"] != "open":
             raise ProblemError(409, "not-cancellable", "It is done.")
         order["status"] = "cancelled"
+        return Response(encode(order))
+
+    async def _amend(self, request: Request) -> Response:
+        order, body = self._found(request), msgspec.json.decode(await request.body())
+        if order["status"] != "open":
+            raise ProblemError(409, "not-amendable", "It is done.")
+        order["quantity"] = Decimal(str(body["quantity"]))
         return Response(encode(order))
 
     def _found(self, request: Request) -> dict[str, Any]:

@@ -18,8 +18,16 @@ from bots.exchange_client import ExchangeClient, ExchangeRefusedError, Patience
 from bots.runner import Runner
 from market.clock import SystemClock
 from market.events import Fact, Gap, Tick
-from market.feed import Feed
-from market.orders import Command, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected
+from market.feed import Feed, FeedEnded, FeedGarbled
+from market.orders import (
+    AmendOrder,
+    AmendRejected,
+    Command,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRejected,
+)
 from market.problems import ProblemError
 from market.values import Symbol
 from tests.bots.builders import INSTRUMENTS, TCS, a_tick, ticks
@@ -407,3 +415,66 @@ async def test_a_fill_between_two_questions_of_a_starting_bot_is_not_lost() -> N
         assert bot.log.of("account_adopted")[0]["position"] == "TCS:12"
         await until(bot.hears("status", 3))
         assert bot.log.errors() == []
+
+
+async def test_an_exchange_that_forgot_everything_is_begun_with_anew() -> None:
+    exchange = PaperExchange()
+    async with exchange.served() as url, running(an_investor, url, status_s=0.03) as bot:
+        publish(exchange, 10, 9, 11)
+        await until(bot.hears("fill"))
+        exchange.accounts.clear()
+        exchange.orders.clear()
+        await until(bot.hears("account_mismatch"))
+        await until(lambda: bot.bot.status()["position"] == "flat")
+        publish(exchange, 11, 10, 12, first=4)
+        await until(bot.hears("fill", 2))
+        assert len(bot.log.of("account_mismatch")) == 1
+
+
+async def test_an_amended_order_is_amended_and_one_that_is_done_says_so() -> None:
+    def script(fact: Fact) -> list[Command] | None:
+        if not isinstance(fact, Tick):
+            return None
+        amendment = AmendOrder(account="", order_id=1, quantity=Decimal(3))
+        return [buy("TCS", 5, price=9)] if fact.price == 10 else [amendment]
+
+    exchange, strategy = PaperExchange(), Recorder(script)
+    async with exchange.served() as url, running(lambda: strategy, url) as bot:
+        publish(exchange, 10, 11)
+        await until(lambda: exchange.orders and exchange.orders[1]["quantity"] == 3)
+        exchange.fill(1, Decimal(9))
+        publish(exchange, 12, first=3)
+        await until(lambda: strategy.heard(OrderFilled))
+        publish(exchange, 13, first=4)
+        await until(lambda: strategy.heard(AmendRejected))
+        assert bot.log.of("order_refused")[0]["code"] == "not-amendable"
+
+
+async def test_a_flood_of_orders_is_bounded_and_the_rest_is_refused() -> None:
+    def script(fact: Fact) -> list[Command] | None:
+        return [buy("TCS", 1)] * 1500 if isinstance(fact, Tick) else None
+
+    exchange, strategy = PaperExchange(), Recorder(script)
+    async with exchange.served() as url, running(lambda: strategy, url) as bot:
+        publish(exchange, 10)
+        await until(lambda: strategy.heard(OrderRejected))
+        assert len(strategy.heard(OrderRejected)) == 500
+        assert [each["code"] for each in bot.log.of("order_refused")] == ["too-many-waiting"]
+
+
+async def test_a_bot_ends_with_its_feed_after_the_last_order() -> None:
+    async def feed() -> AsyncIterator[Fact]:
+        yield a_tick("10")
+        yield FeedGarbled(problem="tick: not JSON")
+        yield FeedEnded()
+
+    exchange, log = PaperExchange(), Log()
+    exchange.publish(a_tick("10"))
+    async with exchange.served() as url, httpx.AsyncClient() as http:
+        client = ExchangeClient(http, url, rng=Random(1))
+        bot = Bot(lambda: Recorder(buys_on(10)), account="me", starting_cash=CASH, log=log)
+        desk = Desk(client, account="me", clock=SystemClock())
+        await Runner(
+            bot, feed(), desk, session="me", status_s=9.0, clock=SystemClock(), log=log
+        ).run()
+    assert [event for _, event, _ in log.lines] == ["feed_garbled", "feed_ended", "fill", "status"]
