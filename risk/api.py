@@ -96,7 +96,9 @@ class RiskApi:
             "status": "down" if ailments else "up",
             "problems": ailments,
             "feed": monitor.lost or "live",
-            "sources": {name: monitor.sources.get(name, "unknown") for name in monitor.market.symbols},
+            "sources": {
+                name: monitor.sources.get(name, "unknown") for name in monitor.market.symbols
+            },
             "last": monitor.market.time,
             "ticks": int(monitor.market.ticks.sum()),
             "replayed": monitor.marks.replayed,

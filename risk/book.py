@@ -171,7 +171,7 @@ class Book:
         return np.asarray(self._profits(clock.scenarios))
 
     def stress(self) -> dict[str, float]:
-        """Return the loss in money of each named scenario, and of the worst stretch that was seen."""
+        """Return the loss in money of each named scenario, and of the worst stretch seen."""
         money = self.by_symbol(self.quantities * self.market.prices)
         losses = {
             name: measures.stress_loss({str(k): v for k, v in money.items()}, moves)
@@ -229,7 +229,7 @@ class Book:
         return float(table[np.ix_(self.held, self.held)].min())
 
     def _unit(self) -> float:
-        """Return what turns money per square root of a second into a share of value at the horizon."""
+        """Return what turns money per root of a second into a share of the value."""
         value = self.value()
         return sqrt(self.terms.horizon_s) / value if value > 0 else 0.0
 

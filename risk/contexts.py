@@ -1,7 +1,7 @@
 """The bounded contexts: what is held, what it risks, and the application that joins them.
 
-A portfolio context knows holdings and market data and no mathematics; a risk context asks it what is
-held and answers with risk. `docs/context-map.md` draws them.
+A portfolio context knows holdings and market data and no mathematics; a risk context asks it what
+is held and answers with risk. `docs/context-map.md` draws them.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,10 @@ class PortfolioContext:
         market_data_fetched_handler: MarketDataHandler = _ignore,
         name: str = "default",
     ) -> None:
-        self.portfolio_repository, self.market_data_service = portfolio_repository, market_data_service
+        self.portfolio_repository, self.market_data_service = (
+            portfolio_repository,
+            market_data_service,
+        )
         self.market_data_factory = market_data_factory
         self.market_data: dict[Symbol, MarketData] = {}
         self._market_data_fetched_handler = market_data_fetched_handler
@@ -83,7 +86,7 @@ class PortfolioContext:
         )
 
     def get_market_data(self, symbol: Symbol) -> MarketData:
-        """Return the newest market data of ``symbol``; raise UnavailableError when there is none."""
+        """Return the newest market data of ``symbol``; raise UnavailableError without any."""
         try:
             return self.market_data[symbol]
         except KeyError:
@@ -110,7 +113,7 @@ class PortfolioContext:
         """Return the weights: as configured, or each position's share of what is held in all.
 
         Raises:
-            UnavailableError: shares are needed, and there is no price, or no value to have shares of.
+            UnavailableError: shares are needed, and there is no price or no value.
         """
         amounts = {asset.symbol: asset.weight.value for asset in self.portfolio.assets}
         if self.portfolio.basis is Basis.WEIGHTS:
@@ -193,7 +196,7 @@ class RiskManagementContext:
         ]
 
     def report(self, *, lost: str = "", flags: tuple[str, ...] = ()) -> RiskReport:
-        """Return all that is known now; raise UnavailableError while there is no market data at all.
+        """Return all that is known now; raise UnavailableError before any market data.
 
         Args:
             lost: why the stream is not to be trusted now; "" when it is.

@@ -2,8 +2,9 @@
 
 Two estimators, because each is wrong in its own way. The *reference* samples all prices by a
 calendar clock (previous tick) and weighs the rows exponentially: always positive semidefinite, the
-figure that libraries reproduce, too small in its covariances when the clock is fast (Epps 1979). The
-*live* one (`hayashi_yoshida`) takes each tick as it comes: unbiased, but it need not be positive.
+figure that libraries reproduce, too small in its covariances when the clock is fast (Epps 1979).
+The *live* one (`hayashi_yoshida`) takes each tick as it comes: unbiased, but it need not be
+positive.
 """
 
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ _AGREEMENT = (0.8, 1.25)
 
 
 def decay_of(half_life_s: float, step_s: float) -> float:
-    """Return the weight that one step of ``step_s`` seconds leaves, so that a half-life leaves 1/2."""
+    """Return the weight that a step of ``step_s`` seconds leaves; a half-life leaves 1/2."""
     if half_life_s <= 0 or step_s <= 0:
         raise ValueError("a half-life and a step are positive")
     return float(2 ** (-step_s / half_life_s))
@@ -53,15 +54,16 @@ def effective_size(weights: Numbers) -> float:
 
 
 def relative_error(size: float) -> float:
-    """Return the relative standard error of a volatility from ``size`` normal returns, 1/sqrt(2n)."""
+    """Return the relative standard error of a volatility from ``size`` returns, 1/sqrt(2n)."""
     return float((2 * size) ** -0.5) if size > 0 else inf
 
 
 class EwmaCovariance:
     """Exponentially weighted second moments about zero, divided by the weight seen so far.
 
-    ``M <- decay M + (1 - decay) r r'`` from zero, read as ``M / (1 - decay^n)``: RiskMetrics (1996),
-    chapter 5, without the bias of a start at the first row. Positive semidefinite by construction.
+    ``M <- decay M + (1 - decay) r r'`` from zero, read as ``M / (1 - decay^n)``: RiskMetrics
+    (1996), chapter 5, without the bias of a start at the first row. Positive semidefinite by
+    construction.
     """
 
     def __init__(self, size: int, decay: float) -> None:
@@ -93,7 +95,7 @@ class EwmaCovariance:
 
 
 def ewma_covariance(returns: Array, decay: float = 0.94) -> Array:
-    """Return the covariance of ``returns``, shape (rows, assets), by `EwmaCovariance`; zero mean."""
+    """Return the covariance of ``returns``, shape (rows, assets), by `EwmaCovariance`."""
     rows = numbers(returns)
     estimator = EwmaCovariance(rows.shape[1], decay)
     for row in rows:
@@ -102,7 +104,7 @@ def ewma_covariance(returns: Array, decay: float = 0.94) -> Array:
 
 
 def sample_covariance(returns: Array) -> Array:
-    """Return the sample covariance (ddof 1, about the mean) of ``returns``, shape (rows, assets)."""
+    """Return the sample covariance (ddof 1) of ``returns``, shape (rows, assets)."""
     rows = numbers(returns)
     if len(rows) < 2:
         raise ValueError("a sample covariance needs two rows")

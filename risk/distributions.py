@@ -8,7 +8,7 @@ _NORMAL: Final = NormalDist()
 
 
 def normal_quantile(level: float) -> float:
-    """Return z with P(Z <= z) = ``level``; raise ValueError outside (0, 1). Wichura (1988), AS 241."""
+    """Return z with P(Z <= z) = ``level``; raise ValueError outside (0, 1)."""
     if not 0 < level < 1:
         raise ValueError(f"a level is in (0, 1), not {level}")
     return _NORMAL.inv_cdf(level)
@@ -20,7 +20,7 @@ def normal_density(z: float) -> float:
 
 
 def expected_shortfall_factor(level: float) -> float:
-    """Return phi(z) / (1 - level): the mean of a standard normal loss beyond its ``level`` quantile."""
+    """Return phi(z) / (1 - level): the mean standard normal loss beyond its quantile."""
     return normal_density(normal_quantile(level)) / (1 - level)
 
 

@@ -17,7 +17,7 @@ def equity_of(returns: Numbers, *, compounded: bool = True) -> Array:
 
 
 def drawdowns(equity: Numbers, *, relative: bool = True) -> Array:
-    """Return the distance below the running peak at each point, a share of that peak if ``relative``.
+    """Return the distance below the running peak at each point, a share of it if ``relative``.
 
     Raises:
         UnavailableError: no equity, or a relative drawdown from a peak that is not positive.

@@ -25,8 +25,8 @@ class LiveCovariance:
     rate is ``sum w r_i r_j / sum w overlap``. Weights grow instead of sums shrinking, so that decay
     costs nothing. Memory is 5 H N^2 floats. Rates are not always positive semidefinite.
 
-    Ties: ticks of one instant act as if they came at once, whatever their order; several ticks of one
-    asset at one instant count as the last of them. Gaps: a return over more than a quarter of a
+    Ties: ticks of one instant act as if they came at once, whatever their order; several ticks of
+    one asset at one instant count as the last of them. Gaps: a return over more than a quarter of a
     half-life (and ten mean gaps) is left out for that half-life, and its decay stands still.
     """
 
@@ -261,7 +261,8 @@ def hayashi_yoshida(times_x: Numbers, x: Numbers, times_y: Numbers, y: Numbers) 
 def decayed_rate(times: Numbers, levels: Numbers, half_life_s: float) -> float:
     """Return the variance per second, ``sum w r^2 / sum w dt``, weighed by the age of each return.
 
-    A rate, and not a mean of squares over ticks, so that a burst of ticks counts as the time it took.
+    A rate, and not a mean of squares over ticks, so that a burst of ticks counts as the time it
+    took.
     """
     t, r = numbers(times), np.diff(numbers(levels))
     if len(t) < 2:

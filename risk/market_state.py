@@ -85,7 +85,8 @@ class MarketState:
         """Take the newest of one asset; time never goes back, so a late tick counts as of now.
 
         Returns:
-            the gap that it ends, if it ends one. A symbol that is not of this market is counted only.
+            the gap that it ends, if it ends one. A symbol that is not of this market is counted
+            only.
         """
         i = self.index.get(data.symbol)
         if i is None:
@@ -117,7 +118,7 @@ class MarketState:
         return np.asarray(self.ticks > 0)
 
     def exposures(self, quantities: Array) -> Array:
-        """Return the derivative of the value by each level: money, or units for price differences."""
+        """Return the derivative of the value by each level: money, or units of the asset."""
         return np.where(self.by_difference, quantities, quantities * self.prices)
 
     def ages_s(self) -> Array:
@@ -129,7 +130,7 @@ class MarketState:
         return np.maximum(5 * self.live.mean_gap_s, self.estimators.stale_after_s)
 
     def attenuation(self) -> Array | None:
-        """Return the share of each covariance that the reference keeps (Epps); None without clock."""
+        """Return the share of each covariance that the reference keeps; None without one."""
         if self.reference is None or not (self.live.mean_gap_s > 0).all():
             return None
         rates, step = 1 / self.live.mean_gap_s, self.reference.clock_s
@@ -139,7 +140,7 @@ class MarketState:
         return table
 
     def _note_liquidity(self, i: int, level: float, data: MarketData) -> None:
-        """Follow Amihud's mean of abs(return) / (price * volume) over the last ticks with volume."""
+        """Follow Amihud's mean of abs(return) / (price * volume), ticks with volume alone."""
         money = data.price.value * data.volume.value
         if money > 0 and not self.by_difference[i]:
             self._traded[i] += 1

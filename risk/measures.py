@@ -1,8 +1,9 @@
 """The measures of a portfolio, pure: a covariance or returns in, a number out.
 
-The one door to all of them: tails (`value_at_risk`, `expected_shortfall`), drawdowns and ratios live in
-modules of their own and are named here too. Weights may be shares or money; the result is in the same
-unit. A number that cannot be had is an `UnavailableError` with its reason, never an infinity.
+The one door to all of them: tails (`value_at_risk`, `expected_shortfall`), drawdowns and ratios
+live in modules of their own and are named here too. Weights may be shares or money; the result is
+in the same unit. A number that cannot be had is an `UnavailableError` with its reason, never an
+infinity.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,7 +93,7 @@ def volatility(covariance: Array, weights: Numbers) -> float:
 
 
 def marginal_volatility(covariance: Array, weights: Numbers) -> Array:
-    """Return the derivative of the volatility by each weight, shape (assets,); zeros without risk."""
+    """Return the derivative of the volatility by each weight; zeros without risk."""
     w = numbers(weights)
     total = volatility(covariance, w)
     return np.asarray(covariance @ w / total) if total > 0 else np.zeros(len(w))
@@ -121,13 +122,12 @@ def expected_shortfall_contributions(
     return _parametric(expected_shortfall_factor(level), covariance, weights, mean)
 
 
-def historical_contributions(
-    returns: Array, weights: Numbers, level: float
-) -> tuple[Array, Array]:
+def historical_contributions(returns: Array, weights: Numbers, level: float) -> tuple[Array, Array]:
     """Return each asset's part of the historical value at risk and expected shortfall.
 
     Args:
-        returns: shape (rows, assets). The rule is ``upper``; of equal losses the earlier row counts.
+        returns: shape (rows, assets). The rule is ``upper``; of equal losses the earlier row
+        counts.
     """
     rows, w = numbers(returns), numbers(weights)
     tail = tail_weights(len(rows), level)
@@ -138,7 +138,7 @@ def historical_contributions(
 def incremental_value_at_risk(
     covariance: Array, weights: Numbers, change: Numbers, level: float
 ) -> float:
-    """Return how much the Gaussian value at risk grows by ``change`` of the weights, re-evaluated."""
+    """Return how much the Gaussian value at risk grows by ``change``, re-evaluated."""
     w = numbers(weights)
     after = volatility(covariance, w + numbers(change))
     return normal_quantile(level) * (after - volatility(covariance, w))
@@ -180,7 +180,8 @@ def correlation(covariance: Array, weights: Numbers, benchmark: Numbers) -> floa
 def weighted_risk(weights: Numbers, prices: Numbers, volumes: Numbers) -> float:
     """Return sum(weight * price / volume) / sum(weight), the original exercise's figure.
 
-    It has the unit of price per volume and grows as trading thins out; it is no probability of loss.
+    It has the unit of price per volume and grows as trading thins out; it is no probability of
+    loss.
 
     Raises:
         UnavailableError: a volume or the sum of the weights is zero.
@@ -209,13 +210,13 @@ def amihud_illiquidity(returns: Numbers, prices: Numbers, volumes: Numbers) -> f
 
 
 def stress_loss(exposures: Mapping[str, float], shocks: Mapping[str, float]) -> float:
-    """Return the loss when each price moves by its shock (-0.2 is a fall of 20 %); ``*`` is the rest."""
+    """Return the loss when each price moves by its shock; ``*`` is that of all others."""
     rest = shocks.get("*", 0.0)
     return -sum(money * shocks.get(name, rest) for name, money in exposures.items())
 
 
 def worst_windows(returns: Array, weights: Numbers, length: int, count: int) -> Sequence[Array]:
-    """Return the summed returns of the ``count`` worst stretches of ``length`` rows, none overlapping.
+    """Return the summed returns of the ``count`` worst stretches of ``length`` rows, apart.
 
     Args:
         returns: log returns, shape (rows, assets). Returns arrays of shape (assets,), worst first.

@@ -38,7 +38,9 @@ class _Numbers:
 
     def _of_portfolios(self) -> Iterable[Metric]:
         gauges = {
-            name: GaugeMetricFamily(f"risk_{name}", f"See {name} of a report.", labels=["portfolio"])
+            name: GaugeMetricFamily(
+                f"risk_{name}", f"See {name} of a report.", labels=["portfolio"]
+            )
             for name in _GAUGES
         }
         tail = GaugeMetricFamily(

@@ -1,7 +1,7 @@
 """The stream goes in, reports come out: pure, so that the same facts give the same bits.
 
-No clock and no network: time is that of the facts. The same facts, cut and resumed anywhere and with
-whatever replayed twice, leave the same state behind.
+No clock and no network: time is that of the facts. The same facts, cut and resumed anywhere and
+with whatever replayed twice, leave the same state behind.
 """
 
 from collections.abc import Iterable
@@ -39,9 +39,7 @@ class Monitor:
         garbled, missed: frames that could not be read, and events that will never come.
     """
 
-    def __init__(
-        self, symbols: Iterable[Symbol], estimators: Estimators, terms: Terms
-    ) -> None:
+    def __init__(self, symbols: Iterable[Symbol], estimators: Estimators, terms: Terms) -> None:
         self.market = MarketState(tuple(symbols), estimators, self._score)
         self.terms = terms
         self.contexts: dict[str, RiskManagementContext] = {}

@@ -1,4 +1,4 @@
-"""The aggregate: a portfolio of assets, by fixed weights, by fixed quantities, or as an account has it."""
+"""The aggregate: a portfolio by fixed weights, by fixed quantities, or as an account has it."""
 
 import re
 from collections.abc import Mapping
@@ -125,7 +125,7 @@ def assets(weights: Mapping[str, float]) -> tuple[Asset, ...]:
 
 
 def weights_of(text: str) -> dict[str, float]:
-    """Return the weights in ``BTC:0.5,TCS:0.3``; raise ValueError when the text is something else."""
+    """Return the weights in ``BTC:0.5,TCS:0.3``; raise ValueError when it is something else."""
     found: dict[str, float] = {}
     for word in filter(None, (part.strip() for part in text.split(","))):
         name, colon, weight = word.partition(":")

@@ -30,7 +30,7 @@ def sortino_ratio(returns: Numbers, periods: float, target: float = 0.0) -> floa
 
 
 def calmar_ratio(returns: Numbers, periods: float) -> float:
-    """Return the geometric yearly return over the deepest relative drawdown of the compounded path."""
+    """Return the geometric yearly return over the deepest drawdown of the compounded path."""
     equity = equity_of(_several(returns))
     if equity[-1] <= 0:
         raise UnavailableError("nothing is left to compound")

@@ -1,7 +1,7 @@
 """The reference estimator at work: prices sampled by a calendar clock into rows of returns.
 
-Previous tick: at each beat of the clock every asset has the price of its last tick. The rows feed the
-exponentially weighted covariance, the historical scenarios, and the backtest.
+Previous tick: at each beat of the clock every asset has the price of its last tick. The rows feed
+the exponentially weighted covariance, the historical scenarios, and the backtest.
 """
 
 from collections.abc import Callable

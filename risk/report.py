@@ -1,4 +1,4 @@
-"""What is told of a portfolio: the numbers, each with its convention, or the reason why it has none."""
+"""What is told of a portfolio: each number with its convention, or why it is not there."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -49,13 +49,14 @@ class RiskReport(Fact, frozen=True, kw_only=True):
 
     Attributes:
         time: of the newest market data in it.
-        state: ``warming`` until the estimate is worth 10 returns, ``stale`` when a price it needs is.
+        state: ``warming`` until the estimate is worth 10 returns, ``stale`` when a price it needs
+            is.
         weights: as configured; of an account, each position's share of the equity.
         value: in the quote currency.
         weighted_risk: sum(weight * price / volume) / sum(weight), the original figure.
         volatility: a fraction of the value, over ``horizon_s``, not annualized.
-        value_at_risk, expected_shortfall: money of the portfolio's value over ``horizon_s``, a loss is
-            positive; Gaussian, zero mean.
+        value_at_risk, expected_shortfall: money of the portfolio's value over ``horizon_s``, a
+            loss is positive; Gaussian, zero mean.
         contributions: each asset's share of the volatility; they add up to 1.
         drawdown, max_drawdown: fractions of the highest value since this portfolio is watched.
         samples: returns seen of the asset with the fewest.

@@ -59,7 +59,9 @@ class Reporter:
         estimate = self._try("volatility", book.estimate)
         stale = book.stale()
         deviation = self._deviation(estimate)
-        share = None if deviation is None else self._try("volatility", lambda: _share(deviation, value))
+        share = (
+            None if deviation is None else self._try("volatility", lambda: _share(deviation, value))
+        )
         var, es = self._tails(deviation)
         exposures = {} if value is None else book.by_symbol(book.quantities * book.market.prices)
         return RiskReport(
@@ -158,4 +160,6 @@ def _share(deviation: float, value: float | None) -> float:
 
 def _stale_share(exposures: dict[Symbol, float], stale: dict[Symbol, float]) -> float:
     gross = sum(abs(money) for money in exposures.values())
-    return sum(abs(exposures[name]) for name in stale if name in exposures) / gross if gross else 0.0
+    return (
+        sum(abs(exposures[name]) for name in stale if name in exposures) / gross if gross else 0.0
+    )

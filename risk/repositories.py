@@ -72,7 +72,8 @@ class SqlitePortfolioRepository:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as database:
             database.execute(
-                "CREATE TABLE IF NOT EXISTS portfolios (name TEXT PRIMARY KEY, document TEXT NOT NULL)"
+                "CREATE TABLE IF NOT EXISTS portfolios "
+                "(name TEXT PRIMARY KEY, document TEXT NOT NULL)"
             )
 
     def get(self, name: str) -> Portfolio | None:
@@ -84,7 +85,9 @@ class SqlitePortfolioRepository:
 
     def all(self) -> list[Portfolio]:
         with self._open() as database:
-            rows = database.execute("SELECT name, document FROM portfolios ORDER BY name").fetchall()
+            rows = database.execute(
+                "SELECT name, document FROM portfolios ORDER BY name"
+            ).fetchall()
         return [from_document(name, msgspec.json.decode(document)) for name, document in rows]
 
     def save(self, portfolio: Portfolio) -> None:
@@ -180,24 +183,22 @@ class _Account(msgspec.Struct):
     positions: list[_Position]
 
 
-
-
 class ExchangeClient:
     """Asks the exchange over HTTP, and says in our words what went wrong."""
 
     def __init__(self, client: httpx.AsyncClient, url: str, *, timeout_s: float = 5.0) -> None:
         self._client, self._url, self._timeout_s = client, url.rstrip("/"), timeout_s
 
-    async def get(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T | None:
+    async def get(
+        self, path: str, kind: type[T], query: Mapping[str, str] | None = None
+    ) -> T | None:
         """Return what the exchange says at ``path``, or None when it says 404.
 
         Raises:
             ExchangeAwayError: it does not answer, or not with a ``kind``.
         """
         try:
-            answer = await self._client.get(
-                self._url + path, params=query, timeout=self._timeout_s
-            )
+            answer = await self._client.get(self._url + path, params=query, timeout=self._timeout_s)
         except httpx.HTTPError as error:
             raise ExchangeAwayError(f"{type(error).__name__} {error}".strip()) from error
         if answer.status_code == 404:

@@ -2,8 +2,8 @@
 
 Every function takes returns (a gain is positive) and a confidence ``level`` in (0, 1) such as 0.99.
 The quantile rule has a name, because libraries differ by more than ten percent on it alone:
-``upper`` takes the larger loss where the tail holds a whole number of rows (riskfolio-lib), ``lower``
-the next smaller one (skfolio), ``linear`` interpolates (numpy, empyrical).
+``upper`` takes the larger loss where the tail holds a whole number of rows (riskfolio-lib),
+``lower`` the next smaller one (skfolio), ``linear`` interpolates (numpy, empyrical).
 """
 
 from collections.abc import Callable
@@ -63,9 +63,7 @@ def gaussian_expected_shortfall(volatility: float, level: float, mean: float = 0
     return expected_shortfall_factor(level) * volatility - mean
 
 
-def historical_value_at_risk(
-    returns: Numbers, level: float, rule: QuantileRule = "upper"
-) -> float:
+def historical_value_at_risk(returns: Numbers, level: float, rule: QuantileRule = "upper") -> float:
     """Return the empirical quantile of the losses by the named ``rule``; see the module.
 
     Raises:
@@ -80,7 +78,7 @@ def historical_value_at_risk(
 
 
 def historical_expected_shortfall(returns: Numbers, level: float) -> float:
-    """Return the mean of the worst ``1 - level`` share of the returns, the last one by its fraction.
+    """Return the mean of the worst ``1 - level`` share of returns, the last by its fraction.
 
     Raises:
         UnavailableError: no returns.
@@ -92,7 +90,7 @@ def historical_expected_shortfall(returns: Numbers, level: float) -> float:
 
 
 def tail_weights(count: int, level: float) -> Array:
-    """Return the weights of the worst rows, worst first; they add up to 1, the last is a fraction."""
+    """Return the weights of the worst rows, worst first; they add up to 1."""
     share = _share(count, level)
     weights = np.ones(ceil(share))
     weights[-1] -= len(weights) - share
@@ -127,8 +125,8 @@ def cornish_fisher_tail(returns: Numbers, level: float) -> Tail:
         ``valid`` is False where the expansion is not monotone, so that a rarer loss could come out
         smaller; the numbers are then for comparison only.
     Source:
-        Cornish and Fisher (1938); the domain of validity and the shortfall: Maillard (2012), A user's
-        guide to the Cornish Fisher expansion. The scale is biased too, ddof 0.
+        Cornish and Fisher (1938); the domain of validity and the shortfall: Maillard (2012), A
+        user's guide to the Cornish Fisher expansion. The scale is biased too, ddof 0.
     """
     r = _at_least(returns, 4)
     skew, kurtosis = skew_and_kurtosis(r)
@@ -149,7 +147,7 @@ def cornish_fisher_tail(returns: Numbers, level: float) -> Tail:
 
 
 def skew_and_kurtosis(returns: Numbers) -> tuple[float, float]:
-    """Return skewness and excess kurtosis, biased (ddof 0); raise UnavailableError without spread."""
+    """Return skewness and excess kurtosis, ddof 0; raise UnavailableError without spread."""
     r = numbers(returns)
     about = r - r.mean()
     variance = float((about**2).mean())
@@ -162,7 +160,8 @@ def skew_and_kurtosis(returns: Numbers) -> tuple[float, float]:
 def ewma_volatilities(returns: Numbers, decay: float = 0.94) -> Array:
     """Return the forecast volatility for each row from the rows before it, shape (rows + 1,).
 
-    The first forecast is the first row's own size, for want of better; the last one is for the next.
+    The first forecast is the first row's own size, for want of better; the last one is for the
+    next.
     """
     r = numbers(returns)
     variances = np.empty(len(r) + 1)
@@ -180,8 +179,8 @@ def filtered_returns(returns: Numbers, decay: float = 0.94, skip: int = 10) -> A
     Raises:
         UnavailableError: fewer than ``skip + 1`` returns, or no volatility.
     Source:
-        Barone-Adesi, Giannopoulos and Vosper (1999), J. Futures Markets 19(5), 583-602; the scaling of
-        Hull and White (1998), J. Risk 1(1), 5-19.
+        Barone-Adesi, Giannopoulos and Vosper (1999), J. Futures Markets 19(5), 583-602; the
+        scaling of Hull and White (1998), J. Risk 1(1), 5-19.
     """
     r = _at_least(returns, skip + 1)
     volatilities = ewma_volatilities(r, decay)

@@ -39,7 +39,7 @@ class Watermarks:
         return True
 
     def note(self, state: SourceState) -> bool:
-        """Take a change of a source; False when it is a replay. After ``down`` it may begin anew."""
+        """Take a change of a source, False for a replay. After ``down`` it may begin anew."""
         if state.symbol in self._since and state.since <= self._since[state.symbol]:
             return False
         self._since[state.symbol] = state.since

@@ -1,7 +1,7 @@
 """What a test of risk is not about."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -63,7 +63,7 @@ def a_monitor(*portfolios: Portfolio, **changes: Any) -> Monitor:
     return monitor
 
 
-def fed(monitor: Monitor, facts: Iterator[Tick] | list[Fact]) -> Monitor:
+def fed(monitor: Monitor, facts: Iterable[Fact]) -> Monitor:
     for fact in facts:
         monitor.take(fact)
     return monitor

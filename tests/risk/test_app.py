@@ -37,7 +37,7 @@ async def until(
     ask: Callable[[], Awaitable[httpx.Response]], good: Callable[[httpx.Response], bool]
 ) -> httpx.Response:
     async with asyncio.timeout(10):
-        while not good(answer := await ask()):
+        while not good(answer := await ask()):  # noqa: ASYNC110  the other side is HTTP
             await asyncio.sleep(0.01)
     return answer
 
@@ -105,9 +105,7 @@ async def test_without_the_exchange_it_says_so_and_comes_alive_with_it(tmp_path:
         async with an_exchange(port):
             await healthy(client)
             assert (await client.get("/risk")).json()["value"] == pytest.approx(1_000_000)
-        gone = await until(
-            lambda: client.get("/health"), lambda answer: answer.status_code == 503
-        )
+        gone = await until(lambda: client.get("/health"), lambda answer: answer.status_code == 503)
         assert gone.json()["problems"]
         assert (await client.get("/risk")).json()["state"] == "stale"
 
@@ -231,7 +229,8 @@ async def test_readers_choose_portfolios_and_kinds(tmp_path: Path) -> None:
 
 async def test_at_most_one_report_an_interval_and_portfolio(tmp_path: Path) -> None:
     async with an_exchange() as (exchange, url):
-        async with a_risk(a_settings(url, tmp_path, interval_s=0.3)) as client:
+        settings = a_settings(url, tmp_path, interval_s=0.3)
+        async with a_risk(settings) as client:
             await healthy(client)
             exchange.tick(*walks(3, 300, start_s=100, step_s=0.01))
             loop = asyncio.get_running_loop()
@@ -260,12 +259,14 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     scenarios.write_text('[winter]\nBTC = -0.5\n"*" = -0.1\n')
     from market.settings import environment
 
-    given = environment(process={
-        "PORTFOLIO": "BTC:1,META:1",
-        "RISK_SCENARIOS_FILE": str(scenarios),
-        "RISK_HALF_LIFE_S": "30",
-        "DATA_DIR": str(tmp_path),
-    })
+    given = environment(
+        process={
+            "PORTFOLIO": "BTC:1,META:1",
+            "RISK_SCENARIOS_FILE": str(scenarios),
+            "RISK_HALF_LIFE_S": "30",
+            "DATA_DIR": str(tmp_path),
+        }
+    )
     settings = Settings.from_env(given)
     assert settings.portfolio.total_weight() == 2
     assert settings.portfolio.value == 1_000_000

@@ -105,15 +105,11 @@ def test_the_application_is_run_by_asyncio(tmp_path: Path) -> None:
     assert asyncio.run(application.run()) == pytest.approx(0.12)
 
 
-@pytest.mark.parametrize(
-    ("status", "body"), [(500, b""), (200, b"{"), (200, b'{"symbol": "BTC"}')]
-)
+@pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b"{"), (200, b'{"symbol": "BTC"}')])
 async def test_an_exchange_that_fails_is_said_so(tmp_path: Path, status: int, body: bytes) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
     with pytest.raises(ExchangeAwayError):
-        await ApplicationContext(
-            a_settings("http://exchange", tmp_path), transport=transport
-        ).run()
+        await ApplicationContext(a_settings("http://exchange", tmp_path), transport=transport).run()
 
 
 def test_a_saved_portfolio_outlives_the_process(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Vectors reproduced against riskfolio-lib 7.4.0, skfolio 1.12.2, quantstats 0.0.86, empyrical 0.7.1."""
+"""Vectors of riskfolio-lib 7.4.0, skfolio 1.12.2, quantstats 0.0.86, empyrical 0.7.1."""
 
 from math import sqrt
 
@@ -26,6 +26,7 @@ from risk.distributions import (
     normal_quantile,
 )
 from risk.errors import UnavailableError
+from risk.tails import Method, skew_and_kurtosis
 
 A = np.array(
     [
@@ -88,7 +89,7 @@ def test_the_effective_size_of_weights_is_that_of_the_recursion() -> None:
     estimator = EwmaCovariance(1, 0.94)
     for _ in range(12):
         estimator.push(np.array([0.01]))
-    weights = 0.94 ** np.arange(12)
+    weights = [0.94**k for k in range(12)]
     assert estimator.effective_size == pytest.approx(effective_size(weights), rel=1e-12)
     assert relative_error(effective_size(weights)) == pytest.approx(0.21, abs=5e-3)
 
@@ -179,8 +180,6 @@ def test_cornish_fisher_of_a_normal_sample_is_gaussian_and_valid() -> None:
 
 
 def test_skewness_and_kurtosis_of_the_vector() -> None:
-    from risk.tails import skew_and_kurtosis
-
     assert close(skew_and_kurtosis(P), [-0.24000618199823917, -0.9087903696114044])
 
 
@@ -302,9 +301,10 @@ def test_chi_squared_survival_in_closed_form() -> None:
 
 
 def test_an_empty_sample_is_unavailable() -> None:
-    for method in ("gaussian", "cornish_fisher", "historical"):
+    methods: tuple[Method, ...] = ("gaussian", "cornish_fisher", "historical")
+    for method in methods:
         with pytest.raises(UnavailableError):
-            measures.value_at_risk([], 0.95, method=method)  # type: ignore[arg-type]
+            measures.value_at_risk([], 0.95, method=method)
 
 
 def test_what_is_not_a_number_is_refused() -> None:

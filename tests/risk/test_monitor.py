@@ -63,9 +63,7 @@ def test_an_asset_without_a_price_is_named() -> None:
 
 
 def test_the_value_moves_with_prices_from_the_first_ones_on() -> None:
-    monitor = fed(
-        a_monitor(), [a_tick("BTC", 100.0), a_tick("TCS", 10.0), a_tick("META", 50.0)]
-    )
+    monitor = fed(a_monitor(), [a_tick("BTC", 100.0), a_tick("TCS", 10.0), a_tick("META", 50.0)])
     assert report(monitor).value == pytest.approx(1_000_000)
     monitor.take(a_tick("BTC", 110.0, t=1, seq=2))
     assert report(monitor).value == pytest.approx(1_050_000)
@@ -259,9 +257,11 @@ def test_a_gap_is_in_no_row_of_the_reference() -> None:
 
 
 def test_negative_prices_switch_the_asset_to_differences() -> None:
-    monitor = a_monitor(Portfolio(
-        name="default", assets=(Asset(BTC, Weight(10.0)),), basis=Basis.QUANTITIES, cash=1000.0
-    ))
+    monitor = a_monitor(
+        Portfolio(
+            name="default", assets=(Asset(BTC, Weight(10.0)),), basis=Basis.QUANTITIES, cash=1000.0
+        )
+    )
     rng = np.random.default_rng(1)
     level = 0.5
     for k in range(200):
@@ -303,9 +303,7 @@ def test_ticks_of_one_instant_give_the_same_risk_in_any_order() -> None:
 
 def test_a_snapshot_brings_prices_and_the_state_of_sources() -> None:
     ticks = (a_tick("BTC"), a_tick("TCS", 34.0), a_tick("META", 500.0))
-    monitor = fed(
-        a_monitor(), [Snapshot(id="a-1", ticks=ticks, sources={BTC: State.STALE})]
-    )
+    monitor = fed(a_monitor(), [Snapshot(id="a-1", ticks=ticks, sources={BTC: State.STALE})])
     assert report(monitor).value == pytest.approx(1_000_000)
     assert report(monitor).state == "stale"
 
