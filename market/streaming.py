@@ -22,7 +22,6 @@ from market.hub import Filter, Hub, Reader
 from market.problems import ProblemError
 from market.server import OUTLET
 from market.settings import Environment, real, whole
-from market.wire import encode
 
 log = structlog.get_logger("market.streaming")
 
@@ -143,11 +142,12 @@ class StreamEndpoint:
             log.info("reader_evicted", behind=reader.lag)
             if connection := (scope.get("extensions") or {}).get(OUTLET):
                 connection.transport.abort()
+                while (await receive())["type"] != "http.disconnect":
+                    pass
 
     def heartbeat(self) -> str:
         """Return the text of the comment that keeps a quiet line alive."""
-        now = encode(self._clock.now()).decode().strip('"')
-        return f"heartbeat {self.hub.id} {now}"
+        return f"heartbeat {self.hub.id} {self._clock.now():%Y-%m-%dT%H:%M:%S.%fZ}"
 
     def asked(self, request: Request) -> tuple[Filter, str | None]:
         """Return the filter and last id that a request asks for; raise a problem when it errs."""
