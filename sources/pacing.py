@@ -32,6 +32,7 @@ async def pace(
     for due, item in plan:
         wait = begin + due - now()
         if wait > 0 or emitted >= burst:
+            await asyncio.sleep(0)  # a turn without news: a reader that has left can be cancelled
             await asyncio.sleep(max(wait, 0.0))
             begin += await _released(held)
             emitted = 0

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from market.errors import MarketError
 from market.events import Tick
 from market.hub import Hub, Reader
 from market.problems import ProblemError
@@ -109,11 +110,12 @@ class Source:
         burst = max(1, min(BURST, self.hub.history // 4))
         try:
             await pace(self._plan, self._publish, held=self._held, burst=burst)
+        except MarketError as error:  # a bad row: it says all there is to say
+            log.error("source_failed", symbol=self.symbol, problem=str(error))  # noqa: TRY400
+            self._fail(error)
         except Exception as error:  # whatever it is: a quiet market must not look like a calm one
-            self.failure = error
             log.exception("source_failed", symbol=self.symbol, ticks=self.hub.published)
-            self.hub.close(FAILED)
-            self._on_failure()
+            self._fail(error)
         else:
             self.ended = True
             log.info("source_ended", symbol=self.symbol, ticks=self.hub.published)
@@ -130,6 +132,11 @@ class Source:
         }
         code = 503 if self.failure else 200
         return Response(encode(body), status_code=code, media_type="application/json")
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+        self.hub.close(FAILED)
+        self._on_failure()
 
     def _publish(self, make: Callable[[], Tick]) -> None:
         self.hub.publish(make())

@@ -1,15 +1,17 @@
 import asyncio
+import logging
 import re
 import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 
 from market.events import Gap, Tick
 from market.feed import Feed
@@ -28,6 +30,18 @@ def a_recording(folder: Path, length: int, bad_line: int | None = None) -> Path:
     path = folder / "prices.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 def a_free_port() -> int:
@@ -105,6 +119,7 @@ async def test_a_replay_stops_at_a_bad_row_with_its_line_and_code_2(tmp_path: Pa
     assert body.count("event: tick") == 48
     assert "the source failed" in body
     assert f"{recording}: line 50: close 'cheap': not a number" in said
+    assert "Traceback" not in (tmp_path / "logs/source-btc.log").read_text()
     assert process.returncode == 2
 
 
