@@ -186,11 +186,11 @@ def test_variance_is_not_decayed_by_silence() -> None:
 
 
 def test_a_slow_asset_is_not_stale_between_its_ticks() -> None:
-    ticks = [a_tick("META", 500.0 + k % 3, t=60.0 * k, seq=k + 1) for k in range(30)]
+    ticks: list[Tick] = []
+    ticks += [a_tick("META", 500.0 + k % 3, t=60.0 * k, seq=k + 1) for k in range(30)]
     ticks += [a_tick("BTC", 100.0 + k % 2, t=float(k), seq=k + 1) for k in range(1790)]
-    monitor = fed(
-        a_monitor(Portfolio.of("default", {"META": 1})), sorted(ticks, key=lambda tick: tick.time)
-    )
+    ticks.sort(key=lambda tick: tick.time)
+    monitor = fed(a_monitor(Portfolio.of("default", {"META": 1})), ticks)
     assert report(monitor).stale == {}
 
 
