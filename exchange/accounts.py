@@ -14,6 +14,7 @@ from msgspec import Struct, field, structs
 
 from exchange.positions import (
     MONEY,
+    NOTHING,
     ZERO,
     Position,
     PositionState,
@@ -134,21 +135,35 @@ class Account:
     def reserve(self, symbol: Symbol, side: Side, quantity: Decimal, cash: Decimal) -> None:
         """Lock what an open order may still trade; negative numbers unlock it."""
         position = self.position(symbol)
-        if side is Side.BUY:
-            position.buying = _add(position.buying, quantity)
-            self.locked_cash = _add(self.locked_cash, cash)
-        else:
+        if side is Side.SELL:
             position.selling = _add(position.selling, quantity)
+            return
+        position.buying = _add(position.buying, quantity)
+        if cash:
+            self.locked_cash = _add(self.locked_cash, cash)
 
     def apply(self, fill: OrderFilled) -> None:
-        """Take in its own part of a trade."""
+        """Take in its own part of a trade; the exchange's own accounts realize nothing."""
         signed = fill.quantity if fill.side is Side.BUY else fill.quantity.copy_negate()
-        realized = self.position(fill.symbol).apply(signed, fill.price)
-        paid = _add(_multiply(signed, fill.price), fill.fee)
-        self.cash = _subtract(self.cash, paid)
-        self.fees = _add(self.fees, fill.fee)
-        self.realized = _subtract(_add(self.realized, realized.average), fill.fee)
-        self.realized_fifo = _subtract(_add(self.realized_fifo, realized.fifo), fill.fee)
+        notional = _multiply(signed, fill.price)
+        self.cash = _subtract(self.cash, notional)
+        position = self.position(fill.symbol)
+        if self.name in UNLIMITED:
+            position.gather(signed, notional)
+        else:
+            realized = position.apply(signed, fill.price, notional)
+            if realized is not NOTHING:
+                self.realized = _add(self.realized, realized.average)
+                self.realized_fifo = _add(self.realized_fifo, realized.fifo)
+        if fill.fee:
+            self.charge(fill.fee)
+
+    def charge(self, fee: Decimal) -> None:
+        """Take a fee out of the cash; a negative one is a rebate."""
+        self.cash = _subtract(self.cash, fee)
+        self.fees = _add(self.fees, fee)
+        self.realized = _subtract(self.realized, fee)
+        self.realized_fifo = _subtract(self.realized_fifo, fee)
 
     def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
         """Return cash + sum(quantity * mark); raise KeyError when a held symbol has no mark."""
@@ -246,10 +261,7 @@ class Ledger:
         """Book one side of a trade, and its fee to the fee account."""
         self.accounts[fill.account].apply(fill)
         if fill.fee:
-            house = self.accounts[FEES]
-            house.cash = _add(house.cash, fill.fee)
-            house.realized = _add(house.realized, fill.fee)
-            house.realized_fifo = _add(house.realized_fifo, fill.fee)
+            self.accounts[FEES].charge(fill.fee.copy_negate())
 
     def customers(self) -> list[Account]:
         """Return all accounts but the house's and the fee account, by name."""

@@ -2,7 +2,15 @@
 
 from collections import deque
 from collections.abc import Sequence
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import (
+    ROUND_05UP,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
 from typing import Final
 
 from msgspec import Struct
@@ -20,7 +28,9 @@ LOTS: Final = 1_000
 
 ZERO: Final = Decimal(0)
 
-_WIDE: Final = Context(prec=250)
+_QUOTIENT: Final = Context(prec=80, rounding=ROUND_05UP)  # may be rounded once more, truthfully
+_ROUNDED: Final = Context(prec=100)
+_TWELFTH: Final = Decimal((0, (1,), -DECIMALS))
 _add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
 _minus = MONEY.minus  # a bare ``-x`` would round to the digits of the thread's own context
 
@@ -35,13 +45,17 @@ class Realized(Struct, frozen=True):
 NOTHING: Final = Realized(ZERO, ZERO)
 
 
+Lot = tuple[Decimal, Decimal, Decimal | None]
+"""A signed quantity, its signed cost, and its price if it has a single one."""
+
+
 class PositionState(Struct, frozen=True, kw_only=True):
-    """A position as a snapshot keeps it; ``lots`` are (quantity, cost), oldest first."""
+    """A position as a snapshot keeps it; ``lots`` stand oldest first."""
 
     symbol: Symbol
     quantity: Decimal
     cost: Decimal
-    lots: tuple[tuple[Decimal, Decimal], ...]
+    lots: tuple[Lot, ...]
     buying: Decimal
     selling: Decimal
 
@@ -61,14 +75,13 @@ class Position:
     def __init__(self, symbol: Symbol) -> None:
         self.symbol = symbol
         self.quantity = self.cost = self.buying = self.selling = ZERO
-        self.lots: deque[tuple[Decimal, Decimal]] = deque()
+        self.lots: deque[Lot] = deque()
 
-    def apply(self, signed: Decimal, price: Decimal) -> Realized:
-        """Take in a fill of the ``signed`` quantity and return what it realized."""
+    def apply(self, signed: Decimal, price: Decimal, notional: Decimal) -> Realized:
+        """Take in a fill, ``notional = signed * price``, and return what it realized."""
         held = self.quantity
-        notional = _multiply(signed, price)
         if not held or (held > 0) is (signed > 0):
-            self._open(signed, notional)
+            self._open(signed, price, notional)
             return NOTHING
         left = _add(held, signed)
         if not left or (left > 0) is (held > 0):
@@ -76,40 +89,45 @@ class Position:
         back = _minus(held)
         closing = _multiply(back, price)
         realized = self._close(back, closing, ZERO)
-        self._open(left, _subtract(notional, closing))
+        self._open(left, price, _subtract(notional, closing))
         return realized
 
-    def _open(self, signed: Decimal, notional: Decimal) -> None:
+    def gather(self, signed: Decimal, notional: Decimal) -> None:
+        """Take in a fill and realize nothing: its cost is all that was ever paid for it."""
         self.quantity = _add(self.quantity, signed)
         self.cost = _add(self.cost, notional)
-        self.lots.append((signed, notional))
-        if len(self.lots) > LOTS:
-            (one, cost), (other, more) = self.lots.pop(), self.lots.pop()
-            self.lots.append((_add(one, other), _add(cost, more)))
+
+    def _open(self, signed: Decimal, price: Decimal, notional: Decimal) -> None:
+        self.quantity = _add(self.quantity, signed)
+        self.cost = _add(self.cost, notional)
+        lots = self.lots
+        lots.append((signed, notional, price))
+        if len(lots) > LOTS:
+            (one, cost, _), (other, more, _) = lots.pop(), lots.pop()
+            lots.append((_add(one, other), _add(cost, more), None))
 
     def _close(self, signed: Decimal, notional: Decimal, left: Decimal) -> Realized:
-        closed = _minus(signed)
-        released = share(self.cost, closed, self.quantity)
+        closed, received = _minus(signed), _minus(notional)
+        released = share(self.cost, closed, self.quantity) if left else self.cost
         oldest = self._oldest(closed)
         self.quantity = left
         self.cost = _subtract(self.cost, released)
-        received = _minus(notional)
         return Realized(_subtract(received, released), _subtract(received, oldest))
 
     def _oldest(self, wanted: Decimal) -> Decimal:
         """Take the ``wanted`` quantity out of the oldest lots and return its cost."""
-        total = ZERO
+        found, lots = ZERO, self.lots
         while wanted:
-            quantity, cost = self.lots[0]
+            quantity, cost, price = lots[0]
             if quantity.copy_abs() <= wanted.copy_abs():
-                self.lots.popleft()
+                lots.popleft()
                 part, wanted = cost, _subtract(wanted, quantity)
             else:
-                part = share(cost, wanted, quantity)
-                self.lots[0] = (_subtract(quantity, wanted), _subtract(cost, part))
+                part = share(cost, wanted, quantity) if price is None else _multiply(wanted, price)
+                lots[0] = (_subtract(quantity, wanted), _subtract(cost, part), price)
                 wanted = ZERO
-            total = _add(total, part)
-        return total
+            found = _add(found, part)
+        return found
 
     def unrealized(self, mark: Decimal) -> Decimal:
         """Return what closing at ``mark`` would realize, before fees, by average cost."""
@@ -145,14 +163,14 @@ def share(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """Return ``cost * part / whole``: all of it for the whole, else rounded as `Position` says."""
     if part == whole:
         return cost
-    exponent = min(-DECIMALS, int(cost.as_tuple().exponent))
-    exact = _WIDE.divide(_WIDE.multiply(cost, part), whole)
-    return exact.quantize(Decimal((0, (1,), exponent)), context=_WIDE)
+    exponent = int(cost.as_tuple().exponent)
+    unit = _TWELFTH if exponent >= -DECIMALS else Decimal((0, (1,), exponent))
+    return _QUOTIENT.divide(_multiply(cost, part), whole).quantize(unit, context=_ROUNDED)
 
 
 def ratio(value: Decimal, by: Decimal) -> Decimal:
     """Return ``value / by``, rounded half to even at 12 decimals; raise when ``by`` is zero."""
-    return _WIDE.divide(value, by).quantize(Decimal((0, (1,), -DECIMALS)), context=_WIDE)
+    return _QUOTIENT.divide(value, by).quantize(_TWELFTH, context=_ROUNDED)
 
 
 def plain(value: Decimal) -> Decimal:

@@ -139,8 +139,9 @@ class Settlement:
         self.blotter.closed(ticket)
 
     def _reserve(self, ticket: Ticket, account: Account, quantity: Decimal) -> None:
-        order = ticket.order
-        account.reserve(order.symbol, order.side, quantity, _multiply(quantity, ticket.lock))
+        order, lock = ticket.order, ticket.lock
+        cash = _multiply(quantity, lock) if lock else lock
+        account.reserve(order.symbol, order.side, quantity, cash)
 
     def _release(self, ticket: Ticket, quantity: Decimal) -> None:
         self._reserve(ticket, self.ledger[ticket.order.account], _minus(quantity))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.positions import LOTS, MONEY, ZERO, Position, PositionState, plain, share
+from exchange.positions import LOTS, MONEY, ZERO, Position, PositionState, Realized, plain, share
 from market.values import Symbol
 
 D = Decimal
@@ -19,10 +19,14 @@ FILLS = st.lists(
 )
 
 
+def traded(position: Position, signed: Decimal, price: Decimal) -> Realized:
+    return position.apply(signed, price, signed * price)
+
+
 def a_position(*fills: tuple[str, str]) -> tuple[Position, Decimal, Decimal]:
     position, average, fifo = Position(BTC), ZERO, ZERO
     for quantity, price in fills:
-        realized = position.apply(D(quantity), D(price))
+        realized = traded(position, D(quantity), D(price))
         average, fifo = average + realized.average, fifo + realized.fifo
     return position, average, fifo
 
@@ -50,7 +54,7 @@ def test_what_rounding_leaves_stays_in_the_cost() -> None:
     position, average, _ = a_position(("1", "10"), ("2", "10.01"), ("-1", "10"))
     assert average == D("-0.006666666667")
     assert position.cost == D("20.013333333333")
-    realized = position.apply(D(-2), D(10))
+    realized = traded(position, D(-2), D(10))
     assert average + realized.average == D("-0.02")
 
 
@@ -67,20 +71,20 @@ def test_cash_and_cost_less_realized_never_change_by_a_digit(
 ) -> None:
     position, cash, average, fifo = Position(BTC), ZERO, ZERO, ZERO
     for signed, price in fills:
-        realized = position.apply(signed, price)
+        realized = traded(position, signed, price)
         cash -= signed * price
         average, fifo = average + realized.average, fifo + realized.fifo
         assert cash + position.cost == average
-        assert cash + sum(cost for _, cost in position.lots) == fifo
-        assert sum(quantity for quantity, _ in position.lots) == position.quantity
+        assert cash + sum(cost for _, cost, _ in position.lots) == fifo
+        assert sum(quantity for quantity, _, _ in position.lots) == position.quantity
 
 
 def test_lots_are_bounded_and_the_newest_are_joined_at_their_cost() -> None:
     position = Position(BTC)
     for price in range(1, LOTS + 11):
-        position.apply(D(1), D(price))
+        traded(position, D(1), D(price))
     assert len(position.lots) == LOTS
-    assert position.lots[-1] == (D(11), D(sum(range(LOTS, LOTS + 11))))
+    assert position.lots[-1] == (D(11), D(sum(range(LOTS, LOTS + 11))), None)
 
 
 def test_a_position_comes_back_from_its_state() -> None:
