@@ -1,11 +1,17 @@
 """The matching engine against its peers from the package index: the same commands, one process.
 
-    python benchmarks/matching.py [--quick] [--peers FOLDER] [--json FILE]
+    python benchmarks/matching.py [--quick] [--compiled] [--peers FOLDER] [--json FILE]
 
 The mix is 70 % limit orders, 20 % cancels of resting orders and 10 % market orders on a book of
 1 000 price levels, drawn once with a fixed seed; every limit price is one of the 1 000, so about
 one limit order in ten crosses. Every engine starts from plain whole numbers and builds its own
-orders from them within the time that is taken. What they traded is compared trade by trade.
+orders from them within the time that is taken, which is that of one core. What they traded is
+compared trade by trade.
+
+We come twice. The *book* does the work that a peer does: it matches, finds orders by id, and keeps
+a record of every trade. The *engine* around it also takes decimals, applies the rules, and answers
+with facts: an acceptance, and for each trade one for the public and one for each party.
+``--compiled`` measures a copy of the project whose engine went through mypyc.
 
 Peers are pure Python, and not installed with this project. ``FOLDER`` has a folder for each, made
 by ``pip install --target FOLDER/NAME NAME``; one that is missing is left out with a notice. A peer
@@ -18,11 +24,14 @@ import gc
 import json
 import platform
 import random
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -39,6 +48,8 @@ from benchmarks.peers.engines import (
     Traded,
     installed_in,
 )
+from exchange import pit
+from exchange.compile import compile_in
 
 SEED: Final = 20260105
 LEVELS: Final = 1_000
@@ -49,15 +60,25 @@ PATIENCE_S: Final = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One engine's result: commands/s, how many commands, how ours did on them, the same trades?"""
+    """What a peer did in a second, and what our engine and our book did with the same commands."""
 
-    engine: str
+    peer: str
     commands: int
-    per_second: float
-    ours_per_second: float | None = None
-    ratio: float | None = None
-    trades: int = 0
-    same_trades: bool | None = None
+    trades: int
+    same_trades: bool
+    peer_per_second: float
+    engine_per_second: float
+    book_per_second: float
+
+    @property
+    def engine_ratio(self) -> float:
+        """How many times as fast our engine is."""
+        return self.engine_per_second / self.peer_per_second
+
+    @property
+    def book_ratio(self) -> float:
+        """How many times as fast our book is."""
+        return self.book_per_second / self.peer_per_second
 
 
 class Draw:
@@ -128,9 +149,9 @@ def timed(engine: Engine, filling: Sequence[Command], mix: Sequence[Command]) ->
     """Return how many seconds ``engine`` takes for the mix, on a filled book."""
     engine.run(filling)
     gc.collect()
-    begin = perf_counter()
+    begin = process_time()
     engine.run(mix)
-    return perf_counter() - begin
+    return process_time() - begin
 
 
 def best(
@@ -168,15 +189,16 @@ def against(
     """Measure a peer and, over the same commands, us."""
     count = manageable(make, filling, mix)
     theirs, their_trades = best(make, filling, mix[:count], runs)
-    ours, our_trades = best(Ours, filling, mix[:count], runs)
+    engine, engine_trades = best(Ours, filling, mix[:count], runs)
+    book, book_trades = best(OurBook, filling, mix[:count], runs)
     return Row(
-        engine=name,
+        peer=name,
         commands=count,
-        per_second=count / theirs,
-        ours_per_second=count / ours,
-        ratio=theirs / ours,
         trades=len(their_trades),
-        same_trades=their_trades == our_trades,
+        same_trades=their_trades == engine_trades == book_trades,
+        peer_per_second=count / theirs,
+        engine_per_second=count / engine,
+        book_per_second=count / book,
     )
 
 
@@ -198,43 +220,60 @@ def peers(
 
 def table(rows: Sequence[Row]) -> str:
     """Return the results as a person reads them."""
-    head = (
-        f"{'engine':<22}{'commands':>10}{'commands/s':>13}{'ours/s':>11}{'ours is':>9}  same trades"
-    )
-    lines = [head, "-" * len(head)]
+    widths = "{:<20}{:>9}{:>11}{:>11}{:>8}{:>11}{:>8}  {}"
+    names = ("commands/s", "commands", "peer", "engine", "", "book", "", "same trades")
+    lines = [widths.format(*names)]
     for row in rows:
-        ours = "" if row.ours_per_second is None else f"{row.ours_per_second:,.0f}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.1f} x"
-        same = {None: "", True: f"yes, {row.trades:,}", False: "NO"}[row.same_trades]
-        lines.append(
-            f"{row.engine:<22}{row.commands:>10,}{row.per_second:>13,.0f}{ours:>11}{ratio:>9}  {same}"
-        )
+        same = f"yes, all {row.trades:,}" if row.same_trades else "NO"
+        peer, engine, book = row.peer_per_second, row.engine_per_second, row.book_per_second
+        ratios = f"{row.engine_ratio:.1f} x", f"{row.book_ratio:.1f} x"
+        rates = f"{peer:,.0f}", f"{engine:,.0f}", ratios[0], f"{book:,.0f}", ratios[1]
+        lines.append(widths.format(row.peer, f"{row.commands:,}", *rates, same))
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run everything; print a table, and the same as JSON."""
+def recompiled(arguments: Sequence[str]) -> int:
+    """Run this benchmark on a compiled copy of the project; return how it ended."""
+    root = Path(__file__).resolve().parents[1]
+    with tempfile.TemporaryDirectory() as copy:
+        for package in ("benchmarks", "exchange", "market"):
+            shutil.copytree(root / package, Path(copy) / package)
+        compile_in(Path(copy))
+        program = Path(copy) / "benchmarks" / "matching.py"
+        return subprocess.run([sys.executable, str(program), *arguments], check=False).returncode
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run everything, print a table and the same as JSON; return 1 when trades differ."""
     parser = argparse.ArgumentParser(description="The matching engine against its peers.")
     parser.add_argument("--quick", action="store_true", help="fewer commands, one run each")
+    parser.add_argument("--compiled", action="store_true", help="measure a compiled copy")
     parser.add_argument("--peers", type=Path, help="folder with a folder for each peer")
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args(arguments)
+    if options.compiled:
+        return recompiled([argument for argument in arguments if argument != "--compiled"])
     count, runs = (50_000, 1) if options.quick else (300_000, 3)
     filling, mix = drawn(count)
-    whole, trades = best(Ours, filling, mix, runs)
-    book, book_trades = best(OurBook, filling, mix, runs)
     rows = [
-        Row("sandpit", count, count / whole, trades=len(trades)),
-        Row("sandpit, book alone", count, count / book, count / whole, book / whole,
-            len(trades), book_trades == trades),
+        against("(ourselves)", OurBook, filling, mix, runs),
         *peers(options.peers, filling, mix, runs),
-    ]  # fmt: skip
+    ]
     print(table(rows))
-    result = {"python": platform.python_version(), "rows": [asdict(row) for row in rows]}
+    build = "compiled" if pit.__file__.endswith((".so", ".pyd")) else "pure Python"
+    result = {
+        "python": platform.python_version(),
+        "build": build,
+        "rows": [
+            asdict(row) | {"engine_ratio": row.engine_ratio, "book_ratio": row.book_ratio}
+            for row in rows
+        ],
+    }
     print(json.dumps(result))
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0 if all(row.same_trades for row in rows) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

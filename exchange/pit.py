@@ -219,11 +219,13 @@ class Pit:
             return refusal
         if not plain(request) and (refusal := misshapen(request) or self._too_late(request)):
             return refusal
-        likely = 0 if order.key else self._likely_price(request)
+        likely = 0 if order.key or not self._limits.min_units else self._likely_price(request)
         refusal = self._limits.refusal(abs(order.key), likely, order.total)
         if refusal is None and request.post_only and request.type is LIMIT:
             refusal = self._taking(order)
-        return refusal or self._too_many(request)
+        if refusal is None and self._rules.max_open_orders:
+            refusal = self._too_many(request)
+        return refusal
 
     def _closed_to(self, request: PlaceOrder) -> Refusal | None:
         if self.state is AUCTION:
@@ -243,7 +245,7 @@ class Pit:
 
     def _too_many(self, request: PlaceOrder) -> Refusal | None:
         most = self._rules.max_open_orders
-        if not most or request.type is MARKET or request.time_in_force in (IOC, FOK):
+        if request.type is MARKET or request.time_in_force in (IOC, FOK):
             return None
         open_orders = self._floor.open_orders.get(request.account, 0)
         if open_orders < most:
@@ -293,7 +295,7 @@ class Pit:
     def _enter(self, order: Order) -> None:
         """Trade what crosses; what is left rests, or expires."""
         reason = self._take(order) if self.state is TRADING else ""
-        if not order.left:
+        if not order.shown:
             self._floor.close(order)
         elif reason:
             self._expire(order, reason)

@@ -116,9 +116,22 @@ class PriceLevel:
                 return 0
             matches.append((order, shown, TRADED))
             lots -= shown
-            self.use_up(order)
+            if order.hidden:
+                self.use_up(order)
+            else:
+                self._drop_head(order)
             order = self.head
         return lots
+
+    def _drop_head(self, order: Order) -> None:
+        self.lots -= order.shown
+        after = self.head = order.after
+        if after is None:
+            self.tail = None
+        else:
+            after.before = None
+        order.shown = 0
+        order.level = order.after = None
 
     def hit(self, order: Order, lots: int) -> None:
         """Take ``lots`` of what ``order`` shows, its whole slice at most."""

@@ -18,6 +18,8 @@ IOC: Final = TimeInForce.IOC
 FOK: Final = TimeInForce.FOK
 GTD: Final = TimeInForce.GTD
 
+NO_FEE: Final = Decimal(0)
+
 _UNBOUND: Final = 1 << 200  # more ticks, lots or units than any order can have
 
 
@@ -148,11 +150,11 @@ class Fees:
 
     def maker(self, units: int) -> Decimal:
         """Return the fee of the resting side of ``units`` = ticks x lots."""
-        return self._context.multiply(self._maker, units) if self._maker else Decimal(0)
+        return self._context.multiply(self._maker, units) if self._maker else NO_FEE
 
     def taker(self, units: int) -> Decimal:
         """Return the fee of the side that takes ``units`` = ticks x lots."""
-        return self._context.multiply(self._taker, units) if self._taker else Decimal(0)
+        return self._context.multiply(self._taker, units) if self._taker else NO_FEE
 
 
 _PRICED: Final = frozenset({LIMIT, STOP_LIMIT})

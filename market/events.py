@@ -33,7 +33,7 @@ class Tick(Fact, frozen=True, kw_only=True):
     seq: int
 
 
-class Trade(Fact, frozen=True, kw_only=True):
+class Trade(Fact, frozen=True, kw_only=True, gc=False):
     """An execution, as everyone sees it; ``side`` is the taker's."""
 
     kind: ClassVar[str] = "trade"

@@ -66,8 +66,10 @@ class Liquidity(StrEnum):
     TAKER = "taker"
 
 
-class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command"):
-    """Whatever the exchange may be told to do."""
+class Command(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command", gc=False
+):
+    """Whatever the exchange may be told to do; it refers to nothing that could refer back to it."""
 
 
 class PlaceOrder(Command, frozen=True, kw_only=True, tag="place"):
@@ -132,8 +134,8 @@ class TradingStateChanged(Fact, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-class OrderFact(Fact, frozen=True, kw_only=True):
-    """Something that happened to one order."""
+class OrderFact(Fact, frozen=True, kw_only=True, gc=False):
+    """Something that happened to one order; it refers to nothing that could refer back to it."""
 
     order_id: int
     account: str
