@@ -26,6 +26,7 @@ UNSENT_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 16 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
 OUTLET: Final = "sandpit.outlet"
+LINGER_S: Final = 1.0
 
 
 class PortTakenError(MarketError):
@@ -95,6 +96,7 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes: int | None = 0
         self._answering: RequestResponseCycle | None = None
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, though not for ever."""
@@ -112,6 +114,8 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of the request has become too long."""
+        if self._refused:
+            return
         super().data_received(data)
         if self._head_bytes is not None and self.parser is not None:
             self._head_bytes += len(data)
@@ -129,6 +133,8 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Pass the request on, when its head is of a reasonable size."""
         self._head_bytes = None
+        if self._refused:
+            return
         if len(self.url) > MAX_URL_BYTES:
             self._refuse(414, "uri-too-long", f"The URL is over {MAX_URL_BYTES} bytes.")
         elif sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
@@ -138,14 +144,21 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body, of a request that was not refused."""
-        if not self.transport.is_closing():
+        if not self._refused and not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Stop waiting: the request is there as a whole."""
+        if self._refused:
+            return
         self._request_is_whole()
         if not self.transport.is_closing():
             super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP."""
+        if not self._refused:
+            self._refuse(400, "bad-request", msg)
 
     def pause_writing(self) -> None:
         """Hear that the client does not keep up."""
@@ -180,13 +193,22 @@ class Connection(HttpToolsProtocol):
             self._refuse(408, "request-timeout", "The request did not arrive in time.")
 
     def _refuse(self, status: int, type: str, detail: str) -> None:
+        """Answer, and take no more; hang up once the client had a moment to read why."""
+        answering, self._refused = self._answering, True
+        if answering is not None and not answering.response_complete:
+            if answering.response_started:  # nothing else can be said in the middle of an answer
+                self.transport.abort()
+            answering.disconnected = True
+            answering.message_event.set()
         if self.transport.is_closing():
             return
         answer = problem(ProblemError(status, type, detail, headers={"Connection": "close"}))
         lines = [b"%b: %b\r\n" % pair for pair in answer.raw_headers]
         head = b"HTTP/1.1 %d \r\n%b\r\n" % (status, b"".join(lines))
         self.transport.write(head + bytes(answer.body))
-        self.transport.close()
+        self.transport.write_eof()
+        self._request_is_whole()
+        self._deadline = self.loop.call_later(LINGER_S, self.transport.abort)
 
 
 async def _without_chunks(
@@ -217,6 +239,13 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._farewell, self._grace_s = farewell, grace_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve; raise MarketError when the application does not start."""
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            raise MarketError("the server did not start; its log says why") from error
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

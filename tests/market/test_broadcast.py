@@ -1,0 +1,263 @@
+"""What the broadcast adds: shared bytes, slow readers that cost nobody, nothing left behind."""
+
+import asyncio
+import gc
+import socket
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from market.broadcast import Broadcast
+from market.hub import SHARED_BYTES
+from market.server import ServerSettings
+from market.streaming import StreamSettings
+from tests.builders import EPOCH, Market, a_hub, a_trade
+from tests.streams import Block, Served, answer, asked, connected, eventually, request, served
+
+PATIENT = StreamSettings(send_timeout_s=60)
+
+
+@asynccontextmanager
+async def sleeping(url: str) -> AsyncIterator[socket.socket]:
+    """Ask for a stream and never read it, as a client with a small buffer does."""
+    parts, loop = urlsplit(url), asyncio.get_running_loop()
+    sleeper = socket.socket()
+    sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    sleeper.setblocking(False)
+    try:
+        await loop.sock_connect(sleeper, (parts.hostname, parts.port))
+        await loop.sock_sendall(sleeper, request(url))
+        yield sleeper
+    finally:
+        sleeper.close()
+
+
+def endpoint(on: Served) -> Broadcast:
+    assert isinstance(on.endpoint, Broadcast)
+    return on.endpoint
+
+
+def is_tick(n: int) -> Callable[[Block], bool]:
+    return lambda block: block.event == "tick" and block.n == n
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def publish(market: Market, count: int, burst: int = 200) -> None:
+    for _ in range(count // burst):
+        market.run(burst)
+        await asyncio.sleep(0)
+
+
+def test_readers_at_one_place_with_one_filter_are_handed_the_very_same_chunk() -> None:
+    hub = a_hub()
+    broadcast = Broadcast(hub, PATIENT)
+    readers = [hub.reader(hub.filter(), f"{EPOCH}-0") for _ in range(3)]
+    hub._keep(("tick", "BTC"), b"id: 1\nevent: tick\ndata: {}\n\n")
+    for reader in readers:
+        reader.take()
+
+    first, second, third = (broadcast._chunk(reader.take()) for reader in readers)
+
+    assert first is second is third
+    assert first.endswith(b"data: {}\n\n\r\n")
+
+
+async def test_a_burst_is_one_write() -> None:
+    hub = a_hub()
+    async with served(hub) as on, asked(on.url()) as one:
+        await one.chunk()
+        Market(hub).run(100)
+        chunk = await one.chunk()
+
+    assert chunk.count(b"event: tick\n") == 100
+
+
+async def test_a_reader_that_never_reads_costs_less_than_a_mebibyte_and_nobody_a_moment() -> None:
+    hub, loop = a_hub(history=2000), asyncio.get_running_loop()
+    market, waits = Market(hub), list[float]()
+    async with (
+        served(hub, settings=PATIENT) as on,
+        sleeping(on.url()),
+        asked(on.url()) as awake,
+    ):
+        await awake.chunk()
+        await publish(market, 2000)
+        await awake.until(is_tick(2000))
+        gc.collect()
+        tracemalloc.start()
+        for _ in range(50):
+            await publish(market, 400)
+            sent, head = loop.time(), hub.head
+            await awake.until(is_tick(head))
+            waits.append(loop.time() - sent)
+        market.ticks.clear()
+        awake.chunks.clear()
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        blocked = [o for o in endpoint(on)._outlets if o.blocked_since is not None]
+        buffered = blocked[0].connection.transport.get_write_buffer_size()
+
+    assert len(blocked) == 1
+    assert buffered < 512 * 1024
+    assert grown < 2**20
+    assert sorted(waits)[len(waits) // 2] < 0.2
+
+
+async def test_a_hundred_readers_that_never_read_leave_the_others_alone() -> None:
+    hub = a_hub(history=100_000)
+    market = Market(hub)
+    async with served(hub, settings=PATIENT) as on, AsyncExitStack() as sleepers:
+        for _ in range(100):
+            await sleepers.enter_async_context(sleeping(on.url()))
+        async with asked(on.url()) as awake:
+            await awake.chunk()
+            await publish(market, 20_000)
+            blocks = await awake.until(is_tick(20_000))
+        outlets = endpoint(on)._outlets
+        buffered = [o.connection.transport.get_write_buffer_size() for o in outlets]
+
+    assert [block.n for block in blocks if block.event == "tick"] == list(range(1, 20_001))
+    assert max(buffered) < 512 * 1024
+
+
+async def test_a_slow_reader_that_comes_back_is_told_what_it_missed_and_goes_on() -> None:
+    hub = a_hub(history=1000)
+    market = Market(hub)
+    async with served(hub, settings=PATIENT) as on, sleeping(on.url()) as sleeper:
+        await eventually(lambda: bool(endpoint(on)._outlets))
+        await publish(market, 20_000)
+        reader, writer = await asyncio.open_connection(sock=sleeper)
+        slow = await answer(reader, writer)
+        blocks = await slow.until(lambda block: block.event == "snapshot" and block.n > 0)
+        market.run(1)
+        after = await slow.until(lambda block: block.event == "tick")
+        writer.transport.abort()
+
+    ticks = [block.n for block in blocks if block.event == "tick"]
+    gap = blocks[-2].data
+    assert gap["reason"] == "slow"
+    assert gap["from"] == f"{EPOCH}-{ticks[-1]}"
+    assert gap["missed"] == 20_000 - ticks[-1]
+    assert ticks == list(range(1, ticks[-1] + 1))
+    assert blocks[-1].id == gap["to"] == f"{EPOCH}-20000"
+    assert [block.n for block in after] == [20_001]
+
+
+async def test_a_slow_reader_is_warned_before_it_loses_anything() -> None:
+    hub = a_hub(history=30_000)
+    market = Market(hub)
+    async with served(hub, settings=PATIENT) as on, sleeping(on.url()) as sleeper:
+        await eventually(lambda: bool(endpoint(on)._outlets))
+        await publish(market, 28_000)
+        reader, writer = await asyncio.open_connection(sock=sleeper)
+        slow = await answer(reader, writer)
+        blocks = await slow.until(is_tick(28_000))
+        writer.transport.abort()
+
+    events = [block.event for block in blocks if block.event]
+    assert events.count("lagging") == 1
+    assert "gap" not in events
+    assert next(block for block in blocks if block.event == "lagging").data["limit"] == 30_000
+
+
+async def test_a_reader_that_takes_nothing_is_evicted_after_the_send_timeout() -> None:
+    hub = a_hub(history=100_000)
+    quick = StreamSettings(send_timeout_s=0.2)
+    async with served(hub, settings=quick) as on, sleeping(on.url()):
+        await eventually(lambda: bool(endpoint(on)._outlets))
+        await publish(Market(hub), 20_000)
+        await eventually(lambda: not endpoint(on)._outlets, within_s=3)
+
+    assert endpoint(on).evictions == 1
+
+
+async def test_stuck_readers_do_not_hold_the_shutdown_up() -> None:
+    hub, loop = a_hub(history=100_000), asyncio.get_running_loop()
+    server = ServerSettings(farewell_s=1)
+    async with AsyncExitStack() as sleepers:
+        async with served(hub, settings=PATIENT, server=server) as on:
+            for _ in range(20):
+                await sleepers.enter_async_context(sleeping(on.url()))
+            await eventually(lambda: len(endpoint(on)._outlets) == 20)
+            await publish(Market(hub), 20_000)
+            began = loop.time()
+        lasted = loop.time() - began
+
+    assert lasted < 2
+
+
+async def test_what_many_replays_share_stays_bounded_on_a_quiet_hub() -> None:
+    hub = a_hub(history=10_000)
+    for _ in range(8000):
+        hub.publish(a_trade())
+    async with served(hub) as on:
+        for n in range(40):
+            async with asked(on.url(f"events=trade&last_event_id={EPOCH}-{n}")) as one:
+                await one.until(lambda block: block.event == "trade" and block.n == 8000)
+        kept = sum(len(data) for data, _ in endpoint(on)._chunks.values())
+
+    assert kept < 2 * SHARED_BYTES
+
+
+async def test_a_thousand_windows_leave_no_group_behind() -> None:
+    async with served(a_hub()) as on:
+        for window in range(100, 160):
+            async with asked(on.url(f"conflate={window}")) as one:
+                await one.chunk()
+        await eventually(lambda: not on.endpoint.admission.open)
+
+        assert not endpoint(on)._conflated
+        assert not endpoint(on)._timers
+
+
+async def test_a_thousand_readers_that_come_and_go_leave_nothing_behind() -> None:
+    hub = a_hub()
+    async with served(hub) as on:
+        async with asked(on.url()) as one:
+            await one.chunk()
+        await eventually(lambda: not on.endpoint.admission.open)
+        files, tasks = open_files(), len(asyncio.all_tasks())
+
+        async def come_and_go() -> None:
+            for _ in range(50):
+                async with asked(on.url()) as one:
+                    await one.chunk()
+                    hub.publish(a_trade())
+
+        await asyncio.gather(*(come_and_go() for _ in range(20)))
+        await eventually(lambda: not on.endpoint.admission.open)
+        await eventually(lambda: open_files() <= files)
+        await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
+
+        assert not endpoint(on)._outlets
+        assert not endpoint(on)._timers
+        assert len(hub._listeners) == 1
+
+
+async def test_a_request_behind_a_stream_is_not_answered_and_leaves_nothing_behind() -> None:
+    beats = StreamSettings(heartbeat_s=0.1)
+    async with served(a_hub(), settings=beats) as on:
+        async with connected(on.url()) as (reader, writer):
+            writer.write(request(on.url()) * 3)
+            stream = await answer(reader, writer)
+            await stream.until(lambda block: block.comment.startswith("heartbeat"))
+        await eventually(lambda: not on.endpoint.admission.open, within_s=3)
+
+        assert not endpoint(on)._outlets
+        assert len([t for t in asyncio.all_tasks() if "run_asgi" in repr(t)]) == 0
+
+
+async def test_garbage_behind_a_stream_ends_it() -> None:
+    async with served(a_hub()) as on:
+        async with connected(on.url()) as (reader, writer):
+            writer.write(request(on.url()))
+            await (await answer(reader, writer)).chunk()
+            writer.write(b"\x00\xff garbage\r\n\r\n")
+            await asyncio.wait_for(reader.read(), 2)
+        await eventually(lambda: not on.endpoint.admission.open, within_s=1)

@@ -1,0 +1,341 @@
+"""Requests are bounded in size and time, whoever sends them; the end is clean."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from market.errors import MarketError
+from market.problems import HANDLERS
+from market.server import (
+    MAX_HEAD_BYTES,
+    MAX_URL_BYTES,
+    PortTakenError,
+    ServerSettings,
+    listening,
+    serving,
+)
+from market.settings import Environment
+from tests.streams import answer, asked, connected, request
+
+
+async def _echo(request: Request) -> Response:
+    return PlainTextResponse((await request.body())[:100])
+
+
+async def _fail(_: Request) -> Response:
+    raise RuntimeError("a bug of ours")
+
+
+@asynccontextmanager
+async def site(request_timeout_s: float = 10.0) -> AsyncIterator[str]:
+    routes = [Route("/echo", _echo, methods=["GET", "POST"]), Route("/fail", _fail)]
+    app = Starlette(routes=routes, exception_handlers=HANDLERS)
+    limits = ServerSettings(request_timeout_s=request_timeout_s, farewell_s=0.2)
+    async with serving(app, limits) as url:
+        yield url
+
+
+async def said(url: str, raw: bytes) -> bytes:
+    """Return everything that is answered to these bytes until the server hangs up."""
+    async with connected(url) as (reader, writer):
+        writer.write(raw)
+        return bytes(await asyncio.wait_for(reader.read(), 5))
+
+
+BAD = {
+    b"GET /%ff%fe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 404,
+    b"GET /%zz%1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 404,
+    b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 400,
+    b"GET /nothing HTTP/1.1\r\nHost: [::bad\r\nConnection: close\r\n\r\n": 404,
+    b"GET //[::bad/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 404,
+    b"GET /echo?%ff=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 200,
+    b"PATCH /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 405,
+    b"\x16\x03\x01\x02\x00\x01\x00 a TLS greeting\r\n\r\n": 400,
+    b"GET / SPDY/9\r\n\r\n": 400,
+    b"rubbish\r\n\r\n": 400,
+    b"GET /echo HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n": 400,
+    b"GET /echo HTTP/1.1\r\nHost: x\r\nbad\x00name: 1\r\n\r\n": 400,
+}
+
+
+async def test_a_bad_request_is_a_clean_refusal_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with site() as url:
+        for raw, status in BAD.items():
+            said_back = await said(url, raw)
+
+            assert said_back.startswith(b"HTTP/1.1 %d " % status), raw
+
+    assert not [record for record in caplog.records if record.exc_info]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_bug_is_answered_as_a_problem_and_logged_with_its_cause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with site() as url, asked(f"{url}/fail") as failed:
+        problem = json.loads(await failed.body())
+
+    assert (failed.status, problem["type"]) == (500, "internal-error")
+    assert "a bug of ours" not in str(problem)
+    assert any(record.exc_info for record in caplog.records)
+
+
+async def test_a_connection_is_kept_after_a_refusal() -> None:
+    async with site() as url, connected(url) as (reader, writer):
+        statuses = []
+        for path in ("/nothing", "/echo", "/nothing", "/echo"):
+            writer.write(request(url + path))
+            one = await answer(reader, writer)
+            await one.body()
+            statuses.append(one.status)
+
+    assert statuses == [404, 200, 404, 200]
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async with site() as url, connected(url) as (reader, writer):
+        writer.write(b"".join(request(url + path) for path in ("/nothing", "/echo", "/nothing")))
+        statuses = []
+        for _ in range(3):
+            one = await answer(reader, writer)
+            await one.body()
+            statuses.append(one.status)
+
+    assert statuses == [404, 200, 404]
+
+
+async def test_a_url_or_a_head_that_is_too_long_is_refused() -> None:
+    long_head = b"X-Long: " + b"x" * MAX_HEAD_BYTES + b"\r\n"
+    many = b"".join(b"X-%d: %d\r\n" % (n, n) for n in range(8000))
+    async with site() as url:
+        long_url = await said(url, request(url + "/echo?" + "x" * (MAX_URL_BYTES + 1)))
+        long_line = await said(url, b"GET /echo HTTP/1.1\r\n" + long_head + b"\r\n")
+        unfinished = await said(url, b"GET /echo HTTP/1.1\r\n" + long_head * 2)
+        many_lines = await said(url, b"GET /echo HTTP/1.1\r\n" + many + b"\r\n")
+
+    assert long_url.startswith(b"HTTP/1.1 414 ")
+    for said_back in (long_line, unfinished, many_lines):
+        assert said_back.startswith(b"HTTP/1.1 431 ")
+        assert b"application/problem+json" in said_back
+
+
+async def test_what_comes_behind_a_refused_request_is_not_heard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with site() as url:
+        refused = request(url + "/echo?" + "x" * (MAX_URL_BYTES + 1))
+        followed = await said(url, refused + request(f"{url}/echo") * 3)
+        garbled = await said(url, refused + b"\x00 rubbish\r\n\r\n")
+
+    assert followed.count(b"HTTP/1.1 ") == garbled.count(b"HTTP/1.1 ") == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /echo",
+        b"GET /echo HTTP/1.1\r\nHost: x\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
+    ],
+    ids=["nothing", "half a line", "half a head", "half a body"],
+)
+async def test_a_request_that_trickles_is_cut_off(begun: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    async with site(request_timeout_s=0.3) as url, connected(url) as (reader, writer):
+        writer.write(begun)
+        began = loop.time()
+        told = asyncio.create_task(reader.read())
+        while not told.done() and loop.time() < began + 3:
+            writer.write(b"X-" if begun else b"")  # a byte or two at a time, for ever
+            await asyncio.sleep(0.05)
+
+    assert (await told).startswith(b"HTTP/1.1 408 ")
+    assert loop.time() - began < 1
+
+
+async def test_a_later_request_on_a_kept_connection_is_timed_too() -> None:
+    loop = asyncio.get_running_loop()
+    async with site(request_timeout_s=0.3) as url, connected(url) as (reader, writer):
+        writer.write(request(f"{url}/echo"))
+        await (await answer(reader, writer)).body()
+        writer.write(b"GET /echo HTTP/1.1\r\nX-Slow: ")
+        began = loop.time()
+        told = await asyncio.wait_for(reader.read(), 3)
+
+    assert told.startswith(b"HTTP/1.1 408 ")
+    assert loop.time() - began < 1
+
+
+async def test_a_body_may_follow_its_head_later() -> None:
+    async with site() as url, connected(url) as (reader, writer):
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+        await asyncio.sleep(0.02)
+        writer.write(b"body")
+        body = await (await answer(reader, writer)).body()
+
+    assert body == b"body"
+
+
+async def test_an_http_1_0_answer_ends_with_its_connection() -> None:
+    async with site() as url:
+        plain = await said(url, request(f"{url}/echo", version="1.0"))
+        missing = await said(url, request(f"{url}/nothing", version="1.0"))
+
+    assert plain.startswith(b"HTTP/1.1 200 ")
+    assert missing.endswith(b"}")
+    assert b"chunked" not in plain + missing
+
+
+async def test_a_client_that_leaves_while_it_is_answered_leaves_nothing_behind() -> None:
+    async with site() as url:
+        before = len(asyncio.all_tasks())
+        for _ in range(20):
+            async with connected(url) as (_, writer):
+                writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
+        async with asyncio.timeout(2):
+            while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110  sockets tell nobody
+                await asyncio.sleep(0.01)
+
+
+async def test_a_port_that_is_taken_names_the_setting_to_change() -> None:
+    async with site() as url:
+        port = int(url.rpartition(":")[2])
+
+        with pytest.raises(PortTakenError, match="EXCHANGE_PORT"):
+            listening(ServerSettings(port=port, port_setting="EXCHANGE_PORT"))
+
+
+async def test_an_application_that_does_not_start_is_an_error_and_frees_the_port() -> None:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        raise RuntimeError("no")
+        yield
+
+    bound = listening(ServerSettings())
+    port = bound.getsockname()[1]
+    bound.close()
+    with pytest.raises(MarketError):
+        async with serving(Starlette(lifespan=lifespan), ServerSettings(port=port)):
+            pass
+
+    listening(ServerSettings(port=port)).close()
+
+
+async def test_an_address_of_ipv6_is_served_and_named_in_brackets() -> None:
+    try:
+        listening(ServerSettings(host="::1")).close()
+    except PortTakenError:
+        return  # a machine without IPv6 has nothing to show
+    app = Starlette(routes=[Route("/echo", _echo)])
+    async with serving(app, ServerSettings(host="::1", farewell_s=0.2)) as url:
+        assert url.startswith("http://[::1]:")
+
+
+def test_the_address_comes_from_the_environment() -> None:
+    env = Environment({"HOST": "127.0.0.1", "EXCHANGE_PORT": "8080", "REQUEST_TIMEOUT_S": "7"})
+
+    settings = ServerSettings.from_env(env, "EXCHANGE_PORT")
+
+    assert (settings.port, settings.port_setting) == (8080, "EXCHANGE_PORT")
+    assert settings.request_timeout_s == 7
+
+
+PROGRAM = """
+import asyncio, sys
+from starlette.applications import Starlette
+from starlette.routing import Route
+from market.hub import Hub
+from market.broadcast import Broadcast
+from market.streaming import StreamSettings
+from market.server import ServerSettings, serve
+from tests.builders import a_hub, Market
+
+hub = a_hub(history=100_000)
+
+async def main():
+    app = Starlette(routes=[Route("/stream", Broadcast(hub, StreamSettings()), methods=["GET"])])
+    async def publish():
+        market = Market(hub)
+        while not hub.closed:
+            market.run(20)
+            await asyncio.sleep(0.002)
+    publishing = asyncio.create_task(publish())
+    await serve(app, ServerSettings(port=int(sys.argv[1])), hub.close)
+    await publishing
+    print("ended by itself", flush=True)
+
+if sys.argv[2] == "uvloop":
+    import uvloop
+    uvloop.run(main())
+else:
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_sigterm_under_load_bids_every_reader_farewell_and_ends_in_two_seconds(
+    loop: str,
+) -> None:
+    bound = listening(ServerSettings())
+    port = bound.getsockname()[1]
+    bound.close()
+    url = f"http://127.0.0.1:{port}/stream"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PROGRAM,
+        str(port),
+        loop,
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        await _listens(url)
+        readers = [asyncio.create_task(_read_to_the_end(url)) for _ in range(10)]
+        async with asked(url):  # and one that never reads on
+            await asyncio.sleep(0.3)
+            began = asyncio.get_running_loop().time()
+            process.send_signal(signal.SIGTERM)
+            said_last, _ = await asyncio.wait_for(process.communicate(), 10)
+            lasted = asyncio.get_running_loop().time() - began
+        ends = await asyncio.gather(*readers)
+    finally:
+        if process.returncode is None:
+            os.kill(process.pid, signal.SIGKILL)
+            await process.wait()
+
+    assert lasted < 2
+    assert process.returncode == 0
+    assert said_last.endswith(b"ended by itself\n")
+    assert ends == ["shutdown"] * 10
+
+
+async def _listens(url: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                async with asked(url):
+                    return
+            except OSError:
+                await asyncio.sleep(0.05)
+
+
+async def _read_to_the_end(url: str) -> str:
+    async with asked(url) as stream:
+        return (await stream.rest())[-1].event
