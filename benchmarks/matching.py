@@ -220,7 +220,7 @@ def peers(
 
 def table(rows: Sequence[Row]) -> str:
     """Return the results as a person reads them."""
-    widths = "{:<20}{:>9}{:>11}{:>11}{:>8}{:>11}{:>8}  {}"
+    widths = "{:<20}{:>9}{:>11}{:>11}{:>9}{:>11}{:>10}  {}"
     names = ("commands/s", "commands", "peer", "engine", "", "book", "", "same trades")
     lines = [widths.format(*names)]
     for row in rows:

@@ -112,8 +112,9 @@ class MatchingEngine:
             OffGridError: the price is not a positive number below 10^12.
         """
         pit = self._pits[symbol]
+        ticks = pit.nearest(price)
         facts = self._begin(time)
-        pit.reference(price)
+        pit.reference(ticks)
         return facts
 
     def halt(self, symbol: Symbol, state: TradingState, time: datetime) -> list[Fact]:

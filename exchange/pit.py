@@ -116,9 +116,12 @@ class Pit:
         if self._high:
             self._run_stops()
 
-    def reference(self, price: Decimal) -> None:
+    def nearest(self, price: Decimal) -> int:
+        """Return a price in ticks; raise OffGridError when it is no positive number below 10^12."""
+        return self._prices.nearest(price)
+
+    def reference(self, ticks: int) -> None:
         """Take in a source's price: it may halt trading; the house quotes around it."""
-        ticks = self._prices.nearest(price)
         self._reference = ticks
         self._limits.center(ticks)
         broken = self._breaker.breaks(ticks, self._floor.time)
@@ -453,7 +456,7 @@ class Pit:
     def _halt_for_a_move(self) -> None:
         rules = self._rules
         reason = f"the price moved by {rules.halt_move_pct} % within {rules.halt_window_s:g} s"
-        if rules.halt_s:
+        if rules.halt_s or not rules.auction_s:
             self.halt(HALTED, reason, rules.halt_s)
         else:
             self.halt(AUCTION, reason, rules.auction_s)

@@ -46,7 +46,8 @@ class Rules:
     """The filters, fees, halts and the house of an exchange; the same for every instrument.
 
     Fees are basis points of a trade's value, negative for a rebate; bands and moves are percent;
-    a halt lasts ``halt_s`` seconds and then collects orders for ``auction_s`` more.
+    a halt lasts ``halt_s`` seconds and then collects orders for ``auction_s`` more; with both 0 it
+    lasts until trading is resumed by hand.
     """
 
     maker_fee_bps: Decimal = Decimal(0)

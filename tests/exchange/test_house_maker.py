@@ -6,7 +6,7 @@ from exchange.rules import House, Rules
 from market.errors import InvalidValueError, OffGridError
 from market.events import Trade
 from market.orders import OrderFilled, TradingState
-from tests.exchange.desk import BTC, START, Desk, an_engine, at
+from tests.exchange.desk import BTC, Desk, an_engine, at
 
 
 def a_desk(levels: int = 3, spread_ticks: int = 2, quantity: str = "10", **rules: object) -> Desk:
@@ -143,8 +143,11 @@ def test_a_price_off_the_grid_counts_as_the_nearest_on_it() -> None:
 
 @pytest.mark.parametrize("price", ["0", "-1", "NaN", "sNaN", "Infinity", "1E+12"])
 def test_a_price_that_is_none_is_refused(price: str) -> None:
+    desk = a_desk()
+    desk.sell("g", 1, 100, force="GTD", expire_time=at(5))
     with pytest.raises(OffGridError):
-        a_desk().engine.reference(BTC, Decimal(price), START)
+        desk.engine.reference(BTC, Decimal(price), at(6))
+    assert desk.told(desk.engine.advance(at(6))) == [("expire", "g", 1)]  # nothing got lost
 
 
 def test_a_house_that_quotes_less_than_a_lot_is_refused() -> None:

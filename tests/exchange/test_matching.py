@@ -18,6 +18,7 @@ from market.orders import (
     OrderRejected,
     PlaceOrder,
     SelfTradePrevention,
+    TradingState,
 )
 from market.values import Side, symbol
 from tests.exchange.desk import (
@@ -510,6 +511,9 @@ def test_what_is_filled_is_what_was_asked_and_no_trade_is_one_sided(
     filled: dict[int, Decimal] = {}
     for fill in fills:
         filled[fill.order_id] = filled.get(fill.order_id, Decimal(0)) + fill.quantity
+    bids, asks = depth(engine)
+    trading = engine.trading_state(BTC) is TradingState.TRADING
+    assert not (trading and bids and asks) or bids[0][0] < asks[0][0]
     for order_id, order in engine._floor.working.items():
         assert filled.get(order_id, 0) == order.total - order.left
 

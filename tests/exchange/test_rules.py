@@ -214,6 +214,16 @@ def test_without_a_halt_a_move_goes_straight_to_the_auction() -> None:
     assert desk.engine.trading_state(BTC) is TradingState.AUCTION
 
 
+def test_a_halt_without_an_end_lasts_until_trading_is_resumed() -> None:
+    desk = a_desk(halt_move_pct=Decimal(5), halt_s=0, auction_s=0)
+    desk.tick(100)
+    desk.tick(110)
+    assert desk.engine.advance(at(10**6)) == []
+    assert desk.engine.trading_state(BTC) is TradingState.HALTED
+    desk.engine.resume(BTC, at(10**6))
+    assert desk.engine.trading_state(BTC) is TradingState.TRADING
+
+
 def test_an_instrument_resumed_by_hand_is_not_opened_again_by_its_alarm() -> None:
     desk = a_desk(halt_move_pct=Decimal(5), halt_s=10, auction_s=20)
     desk.tick(100)
