@@ -176,6 +176,19 @@ async def test_one_who_gave_up_waiting_harms_nobody(tmp_path: Path) -> None:
     assert good(tmp_path / "journal.db") == [1, 2]
 
 
+async def test_flushed_means_that_all_that_came_before_is_on_disk(tmp_path: Path) -> None:
+    async with await opened(tmp_path) as journal:
+        await journal.flushed()
+        for _ in range(3):
+            journal.append(b"{}", NOON)
+        journal.flushed().cancel()
+        await journal.flushed()
+        journal.append(b"{}", NOON)
+        await asyncio.sleep(0)  # it is on its way
+        await journal.flushed()
+        assert good(tmp_path / "journal.db") == [1, 2, 3, 4]
+
+
 async def test_after_a_failed_write_nothing_is_answered(tmp_path: Path) -> None:
     a_journal(tmp_path, 1)
     async with await opened(tmp_path) as journal:  # its head is wrong: record 1 is there
@@ -183,11 +196,14 @@ async def test_after_a_failed_write_nothing_is_answered(tmp_path: Path) -> None:
             await journal.append(b"{}", NOON)
         with pytest.raises(JournalError, match="UNIQUE"):
             journal.append(b"{}", NOON)
+        with pytest.raises(JournalError, match="UNIQUE"):
+            journal.flushed()
     assert good(tmp_path / "journal.db") == [1]
 
 
 async def test_a_journal_for_nothing_numbers_all_the_same() -> None:
     journal = NullJournal()
     await journal.append(b"{}", NOON)
+    await journal.flushed()
     journal.save(b"", "")
     assert journal.head.seq == 1
