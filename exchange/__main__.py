@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from exchange import upkeep
 from exchange.app import create_app
 from exchange.exchange import Exchange
-from exchange.settings import Settings
+from exchange.settings import Settings, journal_path
 from market.clock import SystemClock
 from market.errors import MarketError
 from market.logs import configure_from
@@ -23,10 +24,8 @@ def main(arguments: Sequence[str] | None = None, env: Environment | None = None)
     """Do what the command line asks for; return 2 when it or a setting is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given:
-            sys.stderr.write(f"exchange: {given[0]!r} is not known\n")
-            return 2
-        return run(env or environment())
+        env = env or environment()
+        return upkeep.main(given, journal_path(env)) if given else run(env)
     except MarketError as error:
         sys.stderr.write(f"exchange: {error}\n")
         return 2

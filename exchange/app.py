@@ -5,26 +5,34 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from exchange.api.accounts import AccountsApi
 from exchange.api.answers import json
+from exchange.api.docs import PAGE_HEADERS, page
+from exchange.api.health import Health
 from exchange.api.keys import Keys
 from exchange.api.market_data import MarketData
 from exchange.api.operations import OPERATIONS
 from exchange.api.orders import OrdersApi
 from exchange.api.requests import Symbols
+from exchange.api.resources import resource
+from exchange.desk import BusyError
 from exchange.exchange import Exchange
+from exchange.journal import JournalError
+from exchange.metrics import ExchangeCollector, exposition
 from exchange.prices import Prices
 from exchange.streams import AccountStream
 from market.broadcast import Broadcast
+from market.events import State
 from market.openapi import document
-from market.problems import HANDLERS
+from market.problems import HANDLERS, ProblemError, problem
 
 ABOUT = "A live market on one machine: prices, orders and accounts. Decimals are exact numbers."
 
@@ -34,16 +42,20 @@ def create_app(exchange: Exchange) -> Starlette:
     settings = exchange.settings
     keys = Keys(settings.keys, settings.orders_per_s, monotonic)
     symbols = Symbols(settings.instruments)
-    stream = Broadcast(
-        exchange.market.hub, settings.stream, subjects=lambda: settings.instruments.keys()
-    )
+    stream = Broadcast(exchange.market.hub, settings.stream, subjects=settings.instruments.keys)
     account_stream = AccountStream(
         exchange.orders.hub,
         settings.stream,
         keys=keys,
         exists=lambda name: exchange.desk.venue.account(name) is not None,
     )
-    old = Prices(lambda: exchange.prices, exchange.leaving, settings.delay_s)
+    old = Prices(
+        lambda: exchange.prices,
+        exchange.leaving,
+        settings.delay_s,
+        stream.admission,
+        settings.stream.send_timeout_s,
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -54,8 +66,9 @@ def create_app(exchange: Exchange) -> Starlette:
         routes=[
             Route("/stream", stream, methods=["GET"]),
             Route("/accounts/{account}/stream", account_stream, methods=["GET"]),
-            Route("/api/prices", old.stream),
-            *_public(exchange, stream, symbols),
+            Route("/api/prices", old, methods=["GET"]),
+            *_about(exchange, stream),
+            *_public(exchange, symbols),
             *_private(exchange, symbols, keys),
         ],
         middleware=[
@@ -64,65 +77,77 @@ def create_app(exchange: Exchange) -> Starlette:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
+                expose_headers=["Retry-After"],
             )
         ],
-        exception_handlers=HANDLERS,
+        exception_handlers={**HANDLERS, BusyError: _on_busy, JournalError: _on_journal_error},
         lifespan=lifespan,
     )
 
 
-def _public(exchange: Exchange, stream: Broadcast, symbols: Symbols) -> list[Route]:
+def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
+    described = document("Sandpit exchange", _version(), ABOUT, OPERATIONS)
+    answers = {
+        "/openapi.json": json(described),
+        "/docs": HTMLResponse(page(described), headers=PAGE_HEADERS),
+        "/": RedirectResponse("/docs"),
+    }
+    collector = ExchangeCollector(stream, exchange.merging, exchange.desk)
+
+    async def kept(request: Request) -> Response:
+        return answers[request.scope["path"]]
+
+    async def health(_: Request) -> Response:
+        found = Health(
+            status=State.UP if exchange.is_up else State.DOWN,
+            sources=exchange.merging.states,
+            streams=stream.admission.open,
+            head=exchange.market.hub.id,
+        )
+        return json(found, 200 if exchange.is_up else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(exposition(collector), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [
+        *(resource(path, GET=kept) for path in answers),
+        resource("/health", GET=health),
+        resource("/metrics", GET=metrics),
+    ]
+
+
+def _public(exchange: Exchange, symbols: Symbols) -> list[Route]:
     data = MarketData(
         exchange.desk, exchange.merging, exchange.recent, exchange.settings.instruments, symbols
     )
-    described = json(document("Sandpit exchange", _version(), ABOUT, OPERATIONS))
-
-    async def openapi(_: Request) -> Response:
-        return described
-
-    async def home(_: Request) -> Response:
-        return RedirectResponse("/openapi.json")
-
-    async def health(_: Request) -> Response:
-        answer = json(
-            {
-                "status": "up" if exchange.is_up else "down",
-                "sources": exchange.merging.states,
-                "streams": stream.admission.open,
-                "head": exchange.market.hub.id,
-            }
-        )
-        answer.status_code = 200 if exchange.is_up else 503
-        return answer
-
     return [
-        Route("/", home),
-        Route("/health", health),
-        Route("/openapi.json", openapi),
-        Route("/instruments", data.instruments),
-        Route("/market-data/{symbol}", data.market_data),
-        Route("/book/{symbol}", data.book),
-        Route("/ticks", data.ticks),
-        Route("/trades", data.trades),
-        Route("/leaderboard", data.leaderboard),
+        resource("/instruments", GET=data.instruments),
+        resource("/market-data/{symbol}", GET=data.market_data),
+        resource("/book/{symbol}", GET=data.book),
+        resource("/ticks", GET=data.ticks),
+        resource("/trades", GET=data.trades),
+        resource("/leaderboard", GET=data.leaderboard),
     ]
 
 
 def _private(exchange: Exchange, symbols: Symbols, keys: Keys) -> list[Route]:
     orders, accounts = OrdersApi(exchange.desk, symbols, keys), AccountsApi(exchange.desk, keys)
     return [
-        Route("/buy", orders.buy, methods=["POST"]),
-        Route("/sell", orders.sell, methods=["POST"]),
-        Route("/orders", orders.place, methods=["POST"]),
-        Route("/orders", orders.list, methods=["GET"]),
-        Route("/orders", orders.cancel_all, methods=["DELETE"]),
-        Route("/orders/{order_id}", orders.find, methods=["GET"]),
-        Route("/orders/{order_id}", orders.amend, methods=["PATCH"]),
-        Route("/orders/{order_id}", orders.cancel, methods=["DELETE"]),
-        Route("/accounts", accounts.list),
-        Route("/accounts/{account}", accounts.find, methods=["GET"]),
-        Route("/accounts/{account}", accounts.configure, methods=["PUT"]),
+        resource("/buy", POST=orders.buy),
+        resource("/sell", POST=orders.sell),
+        resource("/orders", GET=orders.list, POST=orders.place, DELETE=orders.cancel_all),
+        resource("/orders/{order_id}", GET=orders.find, PATCH=orders.amend, DELETE=orders.cancel),
+        resource("/accounts", GET=accounts.list),
+        resource("/accounts/{account}", GET=accounts.find, PUT=accounts.configure),
     ]
+
+
+async def _on_busy(_: Request, error: Exception) -> Response:
+    return problem(ProblemError(503, "busy", f"{error}.", headers={"Retry-After": "1"}))
+
+
+async def _on_journal_error(_: Request, __: Exception) -> Response:
+    return problem(ProblemError(503, "journal-failed", "What was asked for may not be kept."))
 
 
 def _version() -> str:

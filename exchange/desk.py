@@ -1,8 +1,9 @@
-"""The desk: it takes each command to the venue, has the journal keep it, and then tells everyone."""
+"""The desk: it takes each command to the venue, has the journal keep it, and then tells of it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -10,14 +11,25 @@ from exchange.blotter import OrderView
 from exchange.commands import AnyCommand, MoveReference, encode
 from exchange.journal import Journal, JournalError
 from exchange.rules import Refusal
-from exchange.venue import Outcome, Venue
+from exchange.venue import Outcome, Venue, digest
 from market.clock import Clock
+from market.errors import MarketError
 from market.events import BookUpdate, Fact, Tick
+from market.orders import PlaceOrder
 from market.values import Symbol
 
 log = structlog.get_logger("exchange.desk")
 
-BOOK_DEPTH = 10
+BOOK_DEPTH: Final = 10
+MOST_WAITING: Final = 5_000
+"""Commands that may wait for the journal before more are refused; prices wait sooner."""
+
+MOVES_WAIT_AT: Final = 1_000
+MOVES_WAIT_S: Final = 0.01
+
+
+class BusyError(MarketError):
+    """More commands wait for the journal than it can keep soon."""
 
 
 class Answer(NamedTuple):
@@ -59,15 +71,34 @@ class Desk:
         self._time = clock.now()
         self._moved: dict[Symbol, Tick] = {}
         self._shown: dict[Symbol, int] = {}
+        self._show_is_due = self._has_failed = False
+        self.commands, self.placed = 0, Counter[str]()
+
+    @property
+    def backlog(self) -> int:
+        """The commands that wait for the journal."""
+        return self._journal.backlog
+
+    @property
+    def head(self) -> int:
+        """The number of the last command."""
+        return self._journal.head.seq
 
     async def execute(self, command: AnyCommand) -> Answer:
         """Carry out a command; return the answer to it once the journal has it.
 
         Raises:
+            BusyError: too many commands wait; this one was not looked at.
             JournalError: it could not be kept; whether it will be there after a restart is open.
         """
+        if self._has_failed:
+            raise JournalError("the journal has failed, and nothing can be kept any more")
+        if self._journal.backlog >= MOST_WAITING:
+            raise BusyError(f"{MOST_WAITING} commands wait for the journal")
         outcome, kept = self._take(command)
         answer = Answer(outcome.refusal, outcome.orders)  # as they stand now, not when it is kept
+        if isinstance(command, PlaceOrder):
+            self.placed["refused" if answer.refusal else answer.orders[0].status.value] += 1
         if kept is not None:
             await asyncio.shield(kept)
         return answer
@@ -86,6 +117,7 @@ class Desk:
     def _take(self, command: AnyCommand) -> tuple[Outcome, "asyncio.Future[None] | None"]:
         time = self._time = max(self._time, self._clock.now())
         outcome = self.venue.handle(command, time)
+        self.commands += 1
         if not outcome.changed:
             return outcome, None
         kept = self._journal.append(encode(command), time)
@@ -93,30 +125,42 @@ class Desk:
         kept.add_done_callback(lambda done: self._kept(done, seq, outcome.facts))
         if self._journal.head.seq - self._saved_at >= self._snapshot_every:
             self._saved_at = self._journal.head.seq
-            self._journal.save(self.venue.snapshot(), self.venue.state_hash())
+            state = self.venue.snapshot()
+            self._journal.save(state, digest(state))
         return outcome, kept
 
     def _kept(self, done: "asyncio.Future[None]", seq: int, facts: Sequence[Fact]) -> None:
         if done.cancelled() or done.exception() is not None:
-            log.critical(
-                "journal_failed", problem="cancelled" if done.cancelled() else str(done.exception())
-            )
-            self._on_failure()
+            self._fail("cancelled" if done.cancelled() else str(done.exception()))
             return
         self._tell(seq, facts)
-        self._show()
+        if not self._show_is_due:
+            self._show_is_due = True
+            asyncio.get_running_loop().call_soon(self._show)
 
     def _move(self) -> None:
+        if self._journal.backlog >= MOVES_WAIT_AT:  # only the newest price matters
+            asyncio.get_running_loop().call_later(MOVES_WAIT_S, self._move)
+            return
         moved, self._moved = self._moved, {}
+        if self._has_failed:
+            return
         try:
             for tick in moved.values():
                 self._take(MoveReference(symbol=tick.symbol, price=tick.price))
         except JournalError as error:
-            log.critical("journal_failed", problem=str(error))
+            self._fail(str(error))
+
+    def _fail(self, problem: str) -> None:
+        """Say once that nothing true can be answered any more."""
+        if not self._has_failed:
+            self._has_failed = True
+            log.critical("journal_failed", problem=problem)
             self._on_failure()
 
     def _show(self) -> None:
-        """Publish the books that have changed since they were last shown."""
+        """Publish the books that have changed since they were last shown; once a loop's turn."""
+        self._show_is_due = False
         for symbol in self.venue.symbols:
             changes = self.venue.book_changes(symbol)
             if self._shown.get(symbol) != changes:

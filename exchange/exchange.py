@@ -3,20 +3,22 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
+from typing import Final
 
 import httpx
 import structlog
 
 from exchange.accounts import UNLIMITED
 from exchange.commands import LoseReference, OpenVenue
-from exchange.desk import Desk
+from exchange.desk import BusyError, Desk
 from exchange.journal import DiskJournal, JournalError
+from exchange.leaderboard import standings
 from exchange.merging import Merging
 from exchange.recent import Recent
 from exchange.recovery import Told, opened
-from exchange.settings import Settings
+from exchange.settings import JOURNAL, Settings
 from exchange.streams import DEFAULT_KINDS, MARKET_FACTS, ORDER_FACTS, AccountSnapshot, Taped
 from market.clock import Clock
 from market.events import Fact, Snapshot, State, Tick, Trade
@@ -27,7 +29,8 @@ from market.values import Symbol
 
 log = structlog.get_logger("exchange")
 
-WATCH_S = 0.25
+WATCH_S: Final = 0.25
+LEADERS: Final = 10
 
 
 class Exchange:
@@ -86,11 +89,14 @@ class Exchange:
             stack.callback(self.orders.close)
             await stack.enter_async_context(self._journal)
             await self.desk.execute(OpenVenue(charter=self.settings.charter))
+            self.merging.begin()
             client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-            tasks = [asyncio.create_task(self._watch())]
+            jobs = [self._watch(), self._report()]
             for symbol, url in self.settings.sources.items():
-                reading = self.merging.read(symbol, self._feeds(url, client))
-                tasks.append(asyncio.create_task(reading))
+                jobs.append(self.merging.read(symbol, self._feeds(url, client)))
+            tasks = [asyncio.create_task(job) for job in jobs]
+            for task in tasks:
+                task.add_done_callback(self._ended)
             try:
                 yield
             finally:
@@ -143,7 +149,7 @@ class Exchange:
             (self.orders, lambda: str(max(self._told, self._orders_told)), bytes),
         ):
             taped.begin(footnote, opening)
-        path = self.settings.data / "journal.sqlite"
+        path = self.settings.data / JOURNAL
         told = Told(min(self._market_told, self._orders_told), self._tell)
         file, found = opened(path, synchronous=self.settings.synchronous, told=told)
         if found.lost is not None:
@@ -155,7 +161,7 @@ class Exchange:
             self._journal,
             clock=self._clock,
             tell=self._tell,
-            publish=self.market.hub.publish,
+            publish=self.market.publish,
             on_failure=self._on_failure,
             snapshot_every=self.settings.snapshot_every,
         )
@@ -172,10 +178,10 @@ class Exchange:
         for fact in facts:
             if isinstance(fact, OrderFact):
                 if fact.account not in UNLIMITED and seq > self._orders_told:
-                    self.orders.hub.publish(fact)
+                    self.orders.publish(fact)
             elif isinstance(fact, Trade | TradingStateChanged) and seq > self._market_told:
                 self.recent.take(fact)
-                self.market.hub.publish(fact)
+                self.market.publish(fact)
 
     def _snapshot(self, wishes: Filter, event_id: str) -> Fact:
         wanted = wishes.subjects
@@ -217,15 +223,30 @@ class Exchange:
         self.desk.move(tick)
 
     async def _watch(self) -> None:
-        """Notice what is not heard any more, and what is due by now."""
+        """Notice what is not heard any more, and put what was told where it is kept."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(WATCH_S)
             now = loop.time()
             self.merging.watch(now)
+            self.market.commit()
+            self.orders.commit()
             for symbol in self.merging.silent(now) - self._silent:
-                self._silent.add(symbol)
-                try:
+                with suppress(BusyError):  # then at the next look
                     await self.desk.execute(LoseReference(symbol=symbol))
-                except JournalError:
-                    return  # the desk has said so, and the process ends
+                    self._silent.add(symbol)
+
+    async def _report(self) -> None:
+        """Say in the log, every now and then, who is ahead."""
+        while True:
+            await asyncio.sleep(self.settings.status_s)
+            if found := standings(self.desk.venue.accounts()):
+                log.info("leaderboard", standing=", ".join(map(str, found[:LEADERS])))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """End the process when a part of it has: a market that lost one must not look quiet."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, JournalError):  # the desk has said so
+            log.critical("part_failed", exc_info=error)
+        self._on_failure()

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
 from market.clock import Clock
 from market.errors import InvalidValueError, StreamError
 from market.events import Fact, Gap, Shutdown, SourceState, State, Tick
-from market.feed import Feed, FeedEnded, FeedGarbled, FeedLost
+from market.feed import Feed, FeedEnded, FeedGarbled, FeedLost, FeedOpened
 from market.hub import Hub
 from market.values import Instrument, Symbol
 
@@ -28,8 +29,9 @@ class Source:
     tick: Tick | None = None
     last_id: str = ""
     source_seq: int = 0
-    heard: float = 0.0
-    connected: bool = False
+    heard: float = float("-inf")
+    connected_at: float | None = None
+    told: State | None = None
     ticks: int = 0
     faults: int = 0
     lost_ticks: int = 0
@@ -53,7 +55,7 @@ class Merging:
         hub: Hub,
         clock: Clock,
         stale_after_s: float,
-        on_tick: Callable[[Tick], None] = lambda tick: None,
+        on_tick: Callable[[Tick], None] = lambda _: None,
     ) -> None:
         self.sources = {of.symbol: Source(of) for of in instruments}
         self._hub, self._clock, self._on_tick = hub, clock, on_tick
@@ -84,8 +86,16 @@ class Merging:
         for fact in facts:
             if isinstance(fact, Tick) and fact.symbol in self.sources:
                 self.sources[fact.symbol].tick = fact
+            elif isinstance(fact, SourceState) and fact.symbol in self.sources:
+                self.sources[fact.symbol].told = fact.state
         for symbol, source in self.sources.items():
             source.last_id = read_to.get(symbol, "")
+
+    def begin(self) -> None:
+        """Tell of each source that was up when an earlier process ended that it is down for now."""
+        for source in self.sources.values():
+            if source.told not in (None, State.DOWN):
+                self._publish(source, State.DOWN)
 
     async def read(self, symbol: Symbol, open_feed: Callable[[str], Feed]) -> None:
         """Read one source for ever; ``open_feed`` opens its feed after a given last id."""
@@ -97,6 +107,10 @@ class Merging:
                     await self._follow(source, feed, batches)
             except StreamError as error:
                 self._fault(source, "source_refused", problem=str(error))
+            except Exception:  # whatever it is, the other sources shall not notice
+                source.faults += 1
+                log.exception("source_not_read", symbol=symbol)
+            source.connected_at = None
             self._change(source, State.DOWN)
             await asyncio.sleep(RETRY_REFUSED_S)
 
@@ -111,19 +125,24 @@ class Merging:
     def watch(self, now: float) -> None:
         """Mark as stale what is connected and has been silent for too long; call it regularly."""
         for source in self.sources.values():
-            silent = now - source.heard > self._stale_after
-            if source.connected and silent and source.state is not State.STALE:
+            if source.connected_at is None:
+                continue
+            if now - max(source.heard, source.connected_at) > self._stale_after:
                 self._change(source, State.STALE)
 
     def _take(self, source: Source, fact: Fact) -> None:
+        if isinstance(fact, Tick):
+            self._merge(source, fact)
+        else:
+            self._note(source, fact)
+
+    def _note(self, source: Source, fact: Fact) -> None:
+        """Take note of what happened to a source beside its ticks."""
         match fact:
-            case Tick():
-                self._merge(source, fact)
             case FeedLost(reason=reason):
-                source.connected = False
+                source.connected_at = None
                 self._change(source, State.DOWN, reason=reason)
             case FeedEnded():
-                source.connected = False
                 log.info("source_ended", symbol=source.instrument.symbol)
             case FeedGarbled(problem=problem):
                 self._fault(source, "source_garbled", problem=problem)
@@ -132,27 +151,26 @@ class Merging:
                 source.source_seq = 0
             case Shutdown(reason=reason):
                 log.info("source_leaving", symbol=source.instrument.symbol, reason=reason)
-            case _:
-                self._connected(source)
-
-    def _connected(self, source: Source) -> None:
-        source.connected, source.heard = True, asyncio.get_running_loop().time()
+            case FeedOpened():
+                source.connected_at = asyncio.get_running_loop().time()
 
     def _merge(self, source: Source, tick: Tick) -> None:
         """Publish a source's tick under the exchange's own number, when it is one."""
         of = source.instrument
+        if tick.symbol != of.symbol:
+            self._fault(source, "source_lies", problem=f"a tick of {tick.symbol[:20]!r}")
+            return
         try:
-            if tick.symbol != of.symbol:
-                raise InvalidValueError(f"a tick of {tick.symbol[:20]!r}")
             price, volume = of.price(tick.price), of.quantity(tick.volume)
+            time = _in_utc(tick.time)
         except InvalidValueError as error:
             self._fault(source, "source_lies", problem=str(error))
             return
         self._count(source, tick.seq)
-        self._connected(source)
+        source.heard = asyncio.get_running_loop().time()
         self._change(source, State.UP)
         seq = source.tick.seq + 1 if source.tick is not None else 1
-        merged = Tick(symbol=of.symbol, price=price, volume=volume, time=tick.time, seq=seq)
+        merged = Tick(symbol=of.symbol, price=price, volume=volume, time=time, seq=seq)
         source.tick = merged
         source.ticks += 1
         self._hub.publish(merged)
@@ -173,6 +191,10 @@ class Merging:
         symbol = source.instrument.symbol
         speak = log.info if state is State.UP else log.warning
         speak("source_" + state.value, symbol=symbol, **why)
+        self._publish(source, state)
+
+    def _publish(self, source: Source, state: State) -> None:
+        symbol = source.instrument.symbol
         self._hub.publish(SourceState(symbol=symbol, state=state, since=self._clock.now()))
 
     def _fault(self, source: Source, event: str, **what: object) -> None:
@@ -180,3 +202,15 @@ class Merging:
         source.faults += 1
         if source.faults < 10 or source.faults & (source.faults - 1) == 0:
             log.warning(event, symbol=source.instrument.symbol, faults=source.faults, **what)
+
+
+def _in_utc(time: datetime) -> datetime:
+    """Return the time in UTC; raise InvalidValueError when it does not say which time it is."""
+    if time.tzinfo is UTC:
+        return time
+    if time.tzinfo is None:
+        raise InvalidValueError("a time without its zone")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidValueError("a time out of all reason") from error

@@ -6,10 +6,11 @@ from contextlib import suppress
 from decimal import Decimal
 
 from sse_starlette import EventSourceResponse
-from starlette.requests import Request
-from starlette.responses import Response
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
-from market.streaming import HEADERS
+from market.server import OUTLET
+from market.streaming import HEADERS, Admission
 from market.wire import encode, frame
 
 
@@ -19,6 +20,8 @@ class Prices:
     Args:
         current: gives the prices by name.
         leaving: set when the exchange is going away.
+        admission: counts the streams of the server; one too many is the 503 problem.
+        send_timeout_s: how long a client may take nothing before it is cut off.
     """
 
     def __init__(
@@ -26,12 +29,26 @@ class Prices:
         current: Callable[[], dict[str, Decimal]],
         leaving: asyncio.Event,
         delay_s: float,
+        admission: Admission,
+        send_timeout_s: float,
     ) -> None:
         self._current, self._leaving, self._delay_s = current, leaving, delay_s
+        self._admission, self._send_timeout_s = admission, send_timeout_s
 
-    async def stream(self, _: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one old client."""
-        return EventSourceResponse(self._frames(), headers=HEADERS, ping=0)
+        response = EventSourceResponse(
+            self._frames(), headers=HEADERS, sep="\n", ping=0, send_timeout=self._send_timeout_s
+        )
+        address = scope["client"][0] if scope.get("client") else "?"
+        self._admission.enter(address)
+        try:
+            await response(scope, receive, send)
+        except SendTimeoutError:  # to say goodbye would wait for ever
+            if connection := (scope.get("extensions") or {}).get(OUTLET):
+                connection.transport.abort()
+        finally:
+            self._admission.leave(address)
 
     async def _frames(self) -> AsyncIterator[bytes]:
         while not self._leaving.is_set():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from exchange.api.keys import parse_keys
 from exchange.commands import Charter
@@ -24,6 +25,8 @@ from market.settings import (
 from market.streaming import StreamSettings
 from market.values import Instrument, Symbol
 
+JOURNAL: Final = "journal.sqlite"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -39,6 +42,7 @@ class Settings:
     heartbeat_s: float = 15.0
     stale_after_s: float = 10.0
     delay_s: float = 1.0
+    status_s: float = 10.0
     synchronous: Synchronous = "normal"
     snapshot_every: int = 100_000
     recent: int = 1000
@@ -62,6 +66,7 @@ class Settings:
             heartbeat_s=env.read("HEARTBEAT_S", real(0.05, 3600)),
             stale_after_s=env.read("STALE_AFTER_S", real(0.05, 1e6)),
             delay_s=env.read("DELAY_SECONDS", real(0.001, 3600)),
+            status_s=env.read("STATUS_S", real(0.01, 1e6)),
             synchronous=_synchronous(env),
             snapshot_every=env.read("JOURNAL_SNAPSHOT_EVERY", whole(100, 10**9)),
             recent=env.read("RECENT", whole(1, 1_000_000)),
@@ -69,6 +74,11 @@ class Settings:
             keys=env.read("API_KEYS", parse_keys, default={}),
             orders_per_s=env.read("ORDERS_PER_S", real(0, 1e6)),
         )
+
+
+def journal_path(env: Environment) -> Path:
+    """Return where the journal is."""
+    return env.read("DATA_DIR", Path) / JOURNAL
 
 
 def _charter(env: Environment, instruments: tuple[Instrument, ...]) -> Charter:

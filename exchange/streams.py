@@ -41,6 +41,7 @@ ORDER_FACTS: Final = (
     OrderRejected,
     AmendRejected,
 )
+MOST_UNCOMMITTED: Final = 1000
 
 
 class AccountSnapshot(Fact, frozen=True, kw_only=True):
@@ -80,6 +81,7 @@ class Taped:
             snapshot=snapshot,
             log=self._tape,
         )
+        self._uncommitted = 0
         decoder = Decoder((*facts, Snapshot))
         self.recovered: Recovered | None = self._tape.restore(self.hub, decoder)
 
@@ -91,6 +93,18 @@ class Taped:
     def begin(self, footnote: Callable[[], str], opening: Callable[[], bytes] = bytes) -> None:
         """Make ready to publish; see Tape."""
         self._tape.begin(self.hub.head, opening, footnote)
+
+    def publish(self, fact: Fact) -> None:
+        """Publish a fact, and keep what was published well before it."""
+        self.hub.publish(fact)
+        self._uncommitted += 1
+        if self._uncommitted >= MOST_UNCOMMITTED:
+            self.commit()
+
+    def commit(self) -> None:
+        """Keep what was published so far; readers do so too, before they read."""
+        self._uncommitted = 0
+        self.hub.commit()
 
     def close(self) -> None:
         """Keep what was published last, and let the tape go."""

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any, Final, TypeVar, get_args
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeVar, get_args
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +14,16 @@ from market.problems import ProblemError
 MAX_BODY_BYTES: Final = 64 * 1024
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Field(NamedTuple):
+    """A field of a model: how it is called in a body and in the model, and what it holds."""
+
+    given: str
+    name: str
+    required: bool
+    type: Any
+    is_decimal: bool
 
 
 async def read_body(
@@ -37,22 +48,29 @@ def as_model(body: object, model: type[T], aliases: Mapping[str, str] | None = N
     errors: list[dict[str, str]] = []
     given = _renamed(body, aliases or {}, errors)
     values: dict[str, Any] = {}
-    known = msgspec.structs.fields(model)
-    for field in known:
-        if field.encode_name in given:
-            problem, value = _converted(given[field.encode_name], field.type)
-            values[field.name] = value
+    for field in _fields(model):
+        if field.given in given:
+            problem, values[field.name] = _converted(given.pop(field.given), field)
             if problem:
-                errors.append({"field": field.encode_name, "problem": problem})
+                errors.append({"field": field.given, "problem": problem})
         elif field.required:
-            errors.append({"field": field.encode_name, "problem": "is missing"})
-    unknown = given.keys() - {field.encode_name for field in known}
-    errors += (
-        {"field": name[:80], "problem": "is not known here"} for name in sorted(unknown)[:20]
-    )
+            errors.append({"field": field.given, "problem": "is missing"})
+    errors += ({"field": name[:80], "problem": "is not known here"} for name in sorted(given)[:20])
     if errors:
         raise _invalid("; ".join(f"{e['field']} {e['problem']}" for e in errors[:5]), errors)
     return model(**values)
+
+
+@cache
+def _fields(model: type[msgspec.Struct]) -> tuple[Field, ...]:
+    return tuple(
+        Field(of.encode_name, of.name, of.required, of.type, _holds_decimal(of.type))
+        for of in msgspec.structs.fields(model)
+    )
+
+
+def _holds_decimal(wanted: Any) -> bool:
+    return wanted is Decimal or any(_holds_decimal(part) for part in get_args(wanted))
 
 
 async def _bytes(request: Request) -> bytes:
@@ -70,13 +88,30 @@ async def _bytes(request: Request) -> bytes:
 
 def _parsed(body: bytes) -> object:
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=_refuse)
+        text = body.decode()
+        parsed = json.loads(
+            text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_once_each
+        )
+        if "\\u" in text:
+            json.dumps(parsed, ensure_ascii=False, default=str).encode()  # half a pair is no text
+    except UnicodeError as error:
+        raise _invalid("The body is not UTF-8.") from error
     except (ValueError, RecursionError) as error:
         raise _invalid(f"The body is not JSON: {str(error)[:200]}.") from error
+    except InvalidOperation as error:
+        raise _invalid("A number's exponent is out of all reason.") from error
+    return parsed
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name appears twice in an object")
+    return found
 
 
 def _renamed(
@@ -91,14 +126,14 @@ def _renamed(
     return given
 
 
-def _converted(value: object, wanted: Any) -> tuple[str, Any]:
+def _converted(value: object, field: Field) -> tuple[str, Any]:
     """Return what is wrong with ``value``, "" when nothing is, and the value as it is wanted."""
-    if Decimal in (wanted, *get_args(wanted)) and value is not None:
+    if field.is_decimal and value is not None:
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             return "must be a number", None
         return "", Decimal(value)
     try:
-        return "", msgspec.convert(value, wanted)
+        return "", msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
         return _in_words(str(error)), None
 

@@ -49,7 +49,7 @@ class Broadcast(StreamEndpoint):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.evictions, self.bytes_sent = 0, 0
+        self.evictions, self.bytes_sent, self.delivered = 0, 0, 0
         self._outlets: set[Outlet] = set()
         self._conflated: defaultdict[int, set[Outlet]] = defaultdict(set)
         self._windows: set[int] = set()
@@ -98,6 +98,7 @@ class Broadcast(StreamEndpoint):
 
     def _detach(self, outlet: Outlet) -> None:
         outlet.connection.on_pause = outlet.connection.on_resume = None
+        self.delivered += outlet.reader.events
         window, group = outlet.reader.wishes.conflate_ms, self._group(outlet)
         group.discard(outlet)
         if window is not None and not group:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-
 _REF: Final = "#/components/schemas/{name}"
 
 
@@ -39,13 +38,14 @@ class Parameter:
     about: str
     schema: Mapping[str, object]
     where: str = "query"
+    required: bool = False
 
     def described(self) -> dict[str, object]:
         """Return the parameter as the document has it."""
         return {
             "name": self.name,
             "in": self.where,
-            "required": self.where == "path",
+            "required": self.required or self.where == "path",
             "description": self.about,
             "schema": dict(self.schema),
         }
@@ -53,7 +53,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What one method does at one path; ``answer`` is a model, or a media type for a stream."""
+    """What one method does at one path.
+
+    ``answer`` is a model, or the media type of what has none, or "" for no content; ``statuses``
+    are the other ones that it comes with, and why.
+    """
 
     method: str
     path: str
@@ -63,10 +67,13 @@ class Operation:
     parameters: Sequence[Parameter] = ()
     problems: Sequence[int] = ()
     tag: str = "market"
+    status: int = 200
     statuses: Mapping[int, str] | None = None
 
 
-def document(title: str, version: str, about: str, operations: Iterable[Operation]) -> dict[str, Any]:
+def document(
+    title: str, version: str, about: str, operations: Iterable[Operation]
+) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of ``operations``."""
     listed = list(operations)
     models = [model for one in listed for model in (one.answer, one.body) if _is_model(model)]
@@ -91,14 +98,20 @@ def _is_model(model: Any) -> bool:
     return model is not None and not isinstance(model, str)
 
 
-def _described(one: Operation, answer: Any, body: Any) -> dict[str, Any]:
-    media = one.answer if isinstance(one.answer, str) else "application/json"
-    schema = {"type": "string"} if answer is None else answer
-    responses: dict[str, Any] = {
-        "200": {"description": "Done.", "content": {media: {"schema": schema}}}
+def _answers(one: Operation, schema: Any) -> dict[str, Any]:
+    """Return the responses that are no problems."""
+    content: dict[str, Any] = {}
+    if one.answer:
+        media = one.answer if isinstance(one.answer, str) else "application/json"
+        content = {"content": {media: {"schema": schema or {"type": "string"}}}}
+    return {
+        str(status): {"description": why, **content}
+        for status, why in {one.status: "Done.", **(one.statuses or {})}.items()
     }
-    for status, why in (one.statuses or {}).items():
-        responses[str(status)] = {"description": why}
+
+
+def _described(one: Operation, answer: Any, body: Any) -> dict[str, Any]:
+    responses = _answers(one, answer)
     for status in one.problems:
         content = {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}}
         responses[str(status)] = {"description": "Refused.", "content": content}

@@ -1,4 +1,4 @@
-"""Accounts over HTTP: look up, configure, rank, follow."""
+"""Accounts over HTTP: look up, open, configure."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,13 +14,14 @@ from market.problems import ProblemError
 
 
 class AccountsApi:
-    """The handlers of everything under ``/accounts``, and of ``/leaderboard``."""
+    """The handlers of everything under ``/accounts`` but the stream."""
 
     def __init__(self, desk: Desk, keys: Keys) -> None:
         self._desk, self._keys = desk, keys
 
     async def list(self, request: Request) -> Response:
         """Return the accounts that the request's key may see; all of them without keys."""
+        self._keys.check(request)
         accounts = self._desk.venue.accounts()
         return json([one for one in accounts if self._keys.admits(request, one.account)])
 
@@ -30,8 +31,9 @@ class AccountsApi:
 
     async def configure(self, request: Request) -> Response:
         """Open or configure an account."""
-        name = check_name(str(request.path_params["account"]))
+        name = str(request.path_params["account"])
         self._keys.admit(request, name)
+        check_name(name)
         asked = await read_body(request, Configuration)
         answer = await self._desk.execute(
             ConfigureAccount(

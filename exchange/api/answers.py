@@ -9,9 +9,9 @@ from market.problems import ProblemError
 from market.wire import encode
 
 
-def json(value: object) -> Response:
+def json(value: object, status: int = 200) -> Response:
     """Return ``value`` as JSON, its decimals as exact numbers."""
-    return Response(encode(value), media_type="application/json")
+    return Response(encode(value), status_code=status, media_type="application/json")
 
 
 def refused(refusal: Refusal) -> ProblemError:

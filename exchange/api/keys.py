@@ -16,7 +16,7 @@ REMEMBERED: Final = 10_000
 
 
 def parse_keys(text: str) -> dict[str, str]:
-    """Return the secret of each account in ``name:secret,...``; raise ValueError when it is wrong."""
+    """Return the secret of each account in ``name:secret,...``; raise ValueError for others."""
     keys: dict[str, str] = {}
     for word in words(text):
         name, colon, secret = word.partition(":")
@@ -44,18 +44,23 @@ class Keys:
         self._rate, self._now = orders_per_s, now
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def admit(self, request: Request, account: str) -> None:
-        """Raise the 401 or 403 problem unless the request carries the key of ``account``."""
-        if not self._secrets:
-            return
+    def check(self, request: Request) -> bytes:
+        """Return the key of a request; raise the 401 problem when it has none and needs one."""
         given = _given(request)
-        if given is None:
+        if given is None and self._secrets:
             raise ProblemError(
                 401,
                 "key-missing",
-                "This account needs its key: Authorization: Bearer SECRET, or X-API-Key.",
+                "This needs the key of an account: Authorization: Bearer SECRET, or X-API-Key.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+        return given or b""
+
+    def admit(self, request: Request, account: str) -> None:
+        """Raise the 401 or 403 problem unless the request carries the key of ``account``."""
+        given = self.check(request)
+        if not self._secrets:
+            return
         expected = self._secrets.get(account, b"")
         matches = hmac.compare_digest(given, expected or b"\0")
         if not (matches and expected):
@@ -63,11 +68,10 @@ class Keys:
 
     def admits(self, request: Request, account: str) -> bool:
         """Tell whether the request may see ``account``; raise the 401 problem without any key."""
+        self.check(request)
         try:
             self.admit(request, account)
-        except ProblemError as error:
-            if error.status == 401:
-                raise
+        except ProblemError:
             return False
         return True
 
@@ -95,6 +99,6 @@ class Keys:
 def _given(request: Request) -> bytes | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
-        return token.strip().encode()
+        return token.strip().encode("latin-1")  # as it came: headers are read as Latin-1
     key = request.headers.get("x-api-key")
-    return key.encode() if key else None
+    return key.encode("latin-1") if key else None

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from exchange.api.answers import json
 from exchange.api.requests import Symbols, count
 from exchange.desk import Desk
+from exchange.leaderboard import standings
 from exchange.merging import Merging
 from exchange.recent import Recent
-from market.events import BookUpdate, Tick, Trade
 from market.orders import TradingState
 from market.problems import ProblemError
 from market.values import Instrument, Symbol
@@ -27,18 +27,6 @@ class InstrumentView(Struct, frozen=True, kw_only=True):
     tick_size: Decimal
     lot_size: Decimal
     trading_state: TradingState
-
-
-class Standing(Struct, frozen=True, kw_only=True):
-    """An account's place among all, by what it has won or lost."""
-
-    rank: int
-    account: str
-    equity: Decimal
-    profit: Decimal
-    realized_pnl: Decimal
-    unrealized_pnl: Decimal
-    fees: Decimal
 
 
 class MarketData:
@@ -96,31 +84,10 @@ class MarketData:
 
     async def leaderboard(self, _: Request) -> Response:
         """Return all accounts, the one that has won the most first."""
-        return json(standings(self._desk))
+        return json(standings(self._desk.venue.accounts()))
 
     def _symbol(self, request: Request) -> Symbol:
         symbol = self._symbols.asked(request)
         if symbol is None:
             raise ProblemError(422, "invalid-query", "symbol: is missing.", field="symbol")
         return symbol
-
-
-def standings(desk: Desk) -> list[Standing]:
-    """Return the accounts by profit, the largest first, equal ones by name."""
-    accounts = desk.venue.accounts()
-    ranked = sorted(accounts, key=lambda one: (one.starting_cash - one.equity, one.account))
-    return [
-        Standing(
-            rank=rank,
-            account=one.account,
-            equity=one.equity,
-            profit=one.equity - one.starting_cash,
-            realized_pnl=one.realized_pnl,
-            unrealized_pnl=one.unrealized_pnl,
-            fees=one.fees,
-        )
-        for rank, one in enumerate(ranked, start=1)
-    ]
-
-
-MODELS = (BookUpdate, Tick, Trade)

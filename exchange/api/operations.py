@@ -3,26 +3,33 @@
 from typing import Final
 
 from exchange.accounts import AccountView
-from exchange.api.market_data import InstrumentView, Standing
+from exchange.api.health import Health
+from exchange.api.market_data import InstrumentView
 from exchange.api.requests import NAME, Amendment, Configuration, NewOrder, QuickOrder
 from exchange.blotter import OrderView
+from exchange.leaderboard import Standing
 from market.events import BookUpdate, Tick, Trade
 from market.openapi import Operation, Parameter
 from market.orders import Status
 
 STREAM: Final = "text/event-stream"
+JSON: Final = "application/json"
+HTML: Final = "text/html"
 REFUSED_ORDER: Final = (400, 401, 403, 404, 408, 409, 413, 422, 429, 503)
 
 _SYMBOL: Final = {"type": "string", "examples": ["BTC"]}
 _SYMBOL_PATH = Parameter(name="symbol", about="A symbol.", schema=_SYMBOL, where="path")
-_SYMBOL_QUERY = Parameter(name="symbol", about="A symbol.", schema=_SYMBOL)
+_SYMBOL_QUERY = Parameter(name="symbol", about="A symbol.", schema=_SYMBOL, required=True)
+_SYMBOL_WISH = Parameter(name="symbol", about="Only in this symbol.", schema=_SYMBOL)
 _ACCOUNT_PATH = Parameter(
     name="account",
     about="An account.",
     schema={"type": "string", "pattern": NAME, "maxLength": 64},
     where="path",
 )
-_ACCOUNT_QUERY = Parameter(name="account", about="An account.", schema={"type": "string"})
+_ACCOUNT_QUERY = Parameter(
+    name="account", about="An account.", schema={"type": "string", "minLength": 1}, required=True
+)
 _ORDER_PATH = Parameter(
     name="order_id", about="An order.", schema={"type": "integer", "minimum": 1}, where="path"
 )
@@ -60,7 +67,35 @@ OPERATIONS: Final = (
         parameters=_STREAM_QUERY,
         problems=(404, 422, 503),
     ),
-    Operation(method="GET", path="/api/prices", about="All prices, for old clients", answer=STREAM),
+    Operation(
+        method="GET",
+        path="/api/prices",
+        about="All prices, again and again, for old clients",
+        answer=STREAM,
+        problems=(503,),
+    ),
+    Operation(
+        method="GET",
+        path="/health",
+        about="Whether every source is heard, and the journal writes",
+        answer=Health,
+        statuses={503: "A source is not heard, or the journal does not write."},
+        tag="process",
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        about="What the exchange counts, in the format of Prometheus",
+        answer="text/plain",
+        tag="process",
+    ),
+    Operation(
+        method="GET", path="/openapi.json", about="This document", answer=JSON, tag="process"
+    ),
+    Operation(
+        method="GET", path="/docs", about="This document, to read", answer=HTML, tag="process"
+    ),
+    Operation(method="GET", path="/", about="Leads to /docs", answer="", status=307, tag="process"),
     Operation(
         method="GET",
         path="/instruments",
@@ -155,7 +190,7 @@ OPERATIONS: Final = (
         path="/orders",
         about="Cancel the open orders of an account, or those in one symbol",
         answer=list[OrderView],
-        parameters=(_ACCOUNT_QUERY, _SYMBOL_QUERY),
+        parameters=(_ACCOUNT_QUERY, _SYMBOL_WISH),
         problems=(401, 403, 404, 409, 422, 503),
         tag="orders",
     ),

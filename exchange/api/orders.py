@@ -1,7 +1,5 @@
 """Orders over HTTP: place, amend, cancel, look up."""
 
-from collections.abc import Awaitable, Callable
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,8 +21,6 @@ from market.orders import AmendOrder, CancelOrder, PlaceOrder, Status
 from market.problems import ProblemError
 from market.values import Side
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 
 class OrdersApi:
     """The handlers of everything under ``/orders``, and of ``/buy`` and ``/sell``."""
@@ -42,8 +38,10 @@ class OrdersApi:
 
     async def place(self, request: Request) -> Response:
         """Place an order of any type."""
+        self._keys.check(request)
         asked = await read_body(request, NewOrder)
-        return await self._place(request, asked.order(self._symbols.find(asked.symbol)))
+        self._keys.admit(request, asked.account)
+        return await self._place(asked.order(self._symbols.find(asked.symbol)))
 
     async def find(self, request: Request) -> Response:
         """Return one order."""
@@ -51,6 +49,7 @@ class OrdersApi:
 
     async def list(self, request: Request) -> Response:
         """Return the orders of an account, the newest first."""
+        self._keys.check(request)
         account = _account(request)
         self._keys.admit(request, account)
         if self._desk.venue.account(account) is None:
@@ -61,6 +60,7 @@ class OrdersApi:
         """Change the quantity or the price of an open order."""
         order = self._order(request)
         asked = await read_body(request, Amendment)
+        self._keys.pace(order.account)
         return await self._one(
             AmendOrder(
                 account=order.account,
@@ -77,6 +77,7 @@ class OrdersApi:
 
     async def cancel_all(self, request: Request) -> Response:
         """Cancel the open orders of an account, or those in one symbol."""
+        self._keys.check(request)
         account = _account(request)
         self._keys.admit(request, account)
         command = CancelOrders(account=account, symbol=self._symbols.asked(request))
@@ -86,11 +87,12 @@ class OrdersApi:
         return json(list(answer.orders))
 
     async def _quick(self, request: Request, side: Side) -> Response:
+        self._keys.check(request)
         asked = await read_body(request, QuickOrder, OLD_NAMES)
-        return await self._place(request, asked.order(self._symbols.find(asked.symbol), side))
+        self._keys.admit(request, asked.account)
+        return await self._place(asked.order(self._symbols.find(asked.symbol), side))
 
-    async def _place(self, request: Request, order: PlaceOrder) -> Response:
-        self._keys.admit(request, order.account)
+    async def _place(self, order: PlaceOrder) -> Response:
         self._keys.pace(order.account)
         return await self._one(order)
 
@@ -98,6 +100,7 @@ class OrdersApi:
         return answered(await self._desk.execute(command))
 
     def _order(self, request: Request) -> OrderView:
+        self._keys.check(request)
         wanted = order_id(request)
         order = self._desk.venue.order(wanted)
         if order is None:

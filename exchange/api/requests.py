@@ -18,6 +18,9 @@ NAME: Final = rf"^[A-Za-z0-9][A-Za-z0-9_.@-]*{END}"
 AccountName = Annotated[str, Meta(pattern=NAME, min_length=1, max_length=64)]
 ClientOrderId = Annotated[str, Meta(pattern=rf"^[\x21-\x7e]+{END}", min_length=1, max_length=64)]
 SymbolOrName = Annotated[str, Meta(min_length=1, max_length=40)]
+Above0 = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+Leverage = Annotated[Decimal, Meta(extra_json_schema={"minimum": 1, "maximum": 100})]
+Cash = Annotated[Decimal, Meta(extra_json_schema={"minimum": 0, "maximum": 10**15})]
 
 OLD_NAMES: Final = {"username": "account", "stock": "symbol", "amount": "quantity"}
 
@@ -27,8 +30,8 @@ class QuickOrder(Struct, frozen=True, kw_only=True):
 
     account: AccountName
     symbol: SymbolOrName
-    quantity: Decimal
-    price: Decimal | None = None
+    quantity: Above0
+    price: Above0 | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     expire_time: datetime | None = None
     client_order_id: ClientOrderId | None = None
@@ -54,14 +57,14 @@ class NewOrder(Struct, frozen=True, kw_only=True):
     account: AccountName
     symbol: SymbolOrName
     side: Side
-    quantity: Decimal
+    quantity: Above0
     type: OrderType | None = None
-    price: Decimal | None = None
-    stop_price: Decimal | None = None
+    price: Above0 | None = None
+    stop_price: Above0 | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     expire_time: datetime | None = None
     post_only: bool = False
-    display_quantity: Decimal | None = None
+    display_quantity: Above0 | None = None
     client_order_id: ClientOrderId | None = None
     self_trade_prevention: SelfTradePrevention | None = None
 
@@ -88,16 +91,16 @@ class NewOrder(Struct, frozen=True, kw_only=True):
 class Amendment(Struct, frozen=True, kw_only=True):
     """The body of ``PATCH /orders/{order_id}``: what is left out stays as it is."""
 
-    quantity: Decimal | None = None
-    price: Decimal | None = None
+    quantity: Above0 | None = None
+    price: Above0 | None = None
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
     """The body of ``PUT /accounts/{account}``: what is left out stays as it is."""
 
     short_selling: bool | None = None
-    leverage: Decimal | None = None
-    starting_cash: Decimal | None = None
+    leverage: Leverage | None = None
+    starting_cash: Cash | None = None
     self_trade_prevention: SelfTradePrevention | None = None
 
 

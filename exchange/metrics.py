@@ -1,0 +1,118 @@
+"""What the exchange counts, read at the time of a scrape: nothing here is on the hot path."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from time import time
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from exchange.accounts import UNLIMITED
+from exchange.desk import Desk
+from exchange.merging import Merging
+from market.broadcast import Broadcast
+from market.events import State
+
+Samples = Iterable[tuple[Sequence[str], float]]
+
+
+class ExchangeCollector(Collector):
+    """The figures of the stream, of the sources and of the orders."""
+
+    def __init__(self, stream: Broadcast, merging: Merging, desk: Desk) -> None:
+        self._stream, self._merging, self._desk = stream, merging, desk
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every figure as it stands."""
+        yield from self._of_the_stream()
+        yield from self._of_its_readers()
+        yield from self._of_the_sources()
+        yield from self._of_the_orders()
+
+    def _of_the_stream(self) -> Iterator[Metric]:
+        stream, hub = self._stream, self._stream.hub
+        yield _counter("events", "Events published on the stream.", hub.published)
+        yield _gauge("stream_head", "Number of the newest event.", hub.head)
+        yield _gauge("ring_depth", "Events at hand for readers that resume.", _depth(stream))
+        yield _counter("bytes", "Bytes written to readers, heartbeats aside.", stream.bytes_sent)
+        yield _counter("replays", "Readers that resumed after an id.", hub.replays)
+        yield _counter("gaps", "Gaps that readers were told of.", hub.gaps)
+        yield _counter("evictions", "Readers cut off for taking nothing.", stream.evictions)
+        yield _counter(
+            "refused_streams", "Streams refused for want of room.", stream.admission.refused
+        )
+
+    def _of_its_readers(self) -> Iterator[Metric]:
+        readers = self._stream.readers
+        lags = sorted(reader.lag for reader in readers)
+        delivered = self._stream.delivered + sum(reader.events for reader in readers)
+        yield _gauge("readers", "Streams that are open, of all kinds.", self._stream.admission.open)
+        yield _counter("deliveries", "Events delivered, summed over the readers.", delivered)
+        yield _gauge(
+            "lag_max", "Events that the slowest reader has yet to take.", lags[-1] if lags else 0
+        )
+        yield _gauge("lag_p99", "The same, of the 99th in a hundred.", _p99(lags))
+
+    def _of_the_sources(self) -> Iterator[Metric]:
+        sources, now = self._merging.sources.items(), time()
+        yield _counter("ticks", "Ticks merged.", [((s,), of.ticks) for s, of in sources], "symbol")
+        yield _counter(
+            "source_faults",
+            "What a source did wrong.",
+            [((s,), of.faults) for s, of in sources],
+            "symbol",
+        )
+        yield _counter(
+            "lost_ticks",
+            "Ticks that a source numbered and that never came.",
+            [((s,), of.lost_ticks) for s, of in sources],
+            "symbol",
+        )
+        yield _gauge(
+            "source_up",
+            "Whether the source is heard.",
+            [((s,), of.state is State.UP) for s, of in sources],
+            "symbol",
+        )
+        ages = [((s,), now - of.tick.time.timestamp()) for s, of in sources if of.tick is not None]
+        yield _gauge("tick_age_seconds", "Age of the newest tick by its own time.", ages, "symbol")
+
+    def _of_the_orders(self) -> Iterator[Metric]:
+        desk = self._desk
+        placed = [((status,), count) for status, count in sorted(desk.placed.items())]
+        yield _counter("orders", "Orders by the status they were answered with.", placed, "status")
+        yield _counter("commands", "Commands carried out since the start.", desk.commands)
+        yield _gauge(
+            "accounts", "Accounts that are open.", len(desk.venue.ledger.accounts) - len(UNLIMITED)
+        )
+        yield _gauge("journal_backlog", "Commands that wait for the journal.", desk.backlog)
+        yield _gauge("journal_head", "Number of the newest command in the journal.", desk.head)
+
+
+def exposition(collector: Collector) -> bytes:
+    """Return what a collector has, in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return generate_latest(registry)
+
+
+def _depth(stream: Broadcast) -> int:
+    return stream.hub.head - stream.hub.oldest + 1
+
+
+def _p99(ordered: Sequence[int]) -> int:
+    return ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] if ordered else 0
+
+
+def _counter(name: str, about: str, samples: Samples | float, *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(f"sandpit_{name}", about, labels=labels), samples)
+
+
+def _gauge(name: str, about: str, samples: Samples | float, *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(f"sandpit_{name}", about, labels=labels), samples)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, samples: Samples | float) -> Metric:
+    for labels, value in [((), samples)] if isinstance(samples, int | float) else samples:
+        family.add_metric(labels, value)
+    return family
