@@ -41,6 +41,7 @@ class RiskApi:
             Route("/portfolios/{name}", self.portfolio, methods=["GET"]),
             Route("/portfolios/{name}", self.put_portfolio, methods=["PUT"]),
             Route("/portfolios/{name}", self.delete_portfolio, methods=["DELETE"]),
+            Route("/limits", self.limits, methods=["GET"]),
             Route("/scenarios", self.scenarios, methods=["GET"]),
             Route("/health", self.health, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
@@ -83,6 +84,11 @@ class RiskApi:
         if name == self._service.settings.portfolio.name:
             self._monitor.put(self._service.settings.portfolio)
         return Response(status_code=204)
+
+    async def limits(self, _: Request) -> Response:
+        """Answer every limit of every portfolio: its bound, its value, and whether it is kept."""
+        contexts = self._monitor.contexts
+        return _json({name: contexts[name].limits_told() for name in sorted(contexts)})
 
     async def scenarios(self, _: Request) -> Response:
         """Answer the named shocks that every report applies."""

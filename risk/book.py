@@ -1,6 +1,6 @@
 """What is held, valued at every tick, and the risk of it, computed when it is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Final
@@ -15,6 +15,7 @@ from risk.covariance import MIN_EFFECTIVE_SIZE, Estimate, choose, relative_error
 from risk.coverage import Coverage
 from risk.drawdowns import Peak
 from risk.errors import UnavailableError
+from risk.exposures import Exposures
 from risk.market_state import MarketState
 from risk.portfolio import Holdings
 from risk.report import CoverageReport, EstimateReport, TailReport
@@ -22,6 +23,7 @@ from risk.report import CoverageReport, EstimateReport, TailReport
 PUBLISHED: Final = ("0.95", "0.99")
 ALL_LEVELS: Final = ("0.95", "0.975", "0.99")
 SCENARIOS_NEEDED: Final = 50
+REMAKE_TICKS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,9 @@ class Book:
         self.foreign: tuple[Symbol, ...] = ()
         self.peak = Peak()
         self._forecasts: dict[str, float] = {}
+        self._quick: Exposures | None = None
+        self._quick_of, self._quick_rows, self._quick_ticks = 0, 0, 0
+        self.drift: float | None = None
         self.coverage = {level: Coverage(float(level)) for level in PUBLISHED}
 
     def hold(self, holdings: Holdings) -> None:
@@ -62,6 +67,7 @@ class Book:
                 quantities[index[name]] = quantity
         self.holdings, self.quantities, self.held = holdings, quantities, quantities != 0
         self._forecasts = {}
+        self._quick = None
         self.revalue()
 
     @property
@@ -118,6 +124,56 @@ class Book:
         """Return the values of the held assets by symbol."""
         names = self.market.symbols
         return {names[i]: float(values[i]) for i in np.flatnonzero(self.held).tolist()}
+
+    def limited(self, i: int, names: Iterable[str]) -> dict[str, float]:
+        """Return the numbers that limits are set on, right after a tick of asset ``i``.
+
+        Those that need a price or an estimate which is not there yet are left out.
+        """
+        if not self.ready or self.effective_size() < MIN_EFFECTIVE_SIZE:
+            self._quick = None
+            return {}
+        quick = self._kept_current(i)
+        return {name: _LIMITED[name](self, quick) for name in names}
+
+    def _kept_current(self, i: int) -> Exposures:
+        """Return the exposures after the tick of asset ``i``; anew when something else happened."""
+        market, quick = self.market, self._quick
+        changed, change = market.changed
+        if quick is None or market.restarts != self._quick_of or changed != i or change is None:
+            return self._make_quick()
+        quick.row_changed(i, change)
+        quick.move(i, float(self.quantities[i]) * self._level_unit(i))
+        self._quick_ticks += 1
+        beat = market.reference is not None and market.reference.rows != self._quick_rows
+        if beat or self._quick_ticks >= REMAKE_TICKS:
+            self.drift = quick.remake()
+            return self._make_quick()
+        return quick
+
+    def _make_quick(self) -> Exposures:
+        market, clock = self.market, self.market.reference
+        rows = np.zeros((0, len(market.symbols))) if clock is None else clock.scenarios
+        moves = [
+            [shocks.get(name, shocks.get("*", 0.0)) for name in market.symbols]
+            for shocks in self.terms.shocks.values()
+        ]
+        self._quick_of, self._quick_ticks = market.restarts, 0
+        self._quick_rows = 0 if clock is None else clock.rows
+        self._quick = Exposures(
+            market.live.rates[market.estimators.headline],
+            self.exposures(),
+            np.where(market.by_difference, rows, np.expm1(rows)),
+            np.array(moves).reshape(-1, len(market.symbols)),
+        )
+        return self._quick
+
+    def begin_anew(self) -> None:
+        """Forget what is kept from tick to tick: some ticks were not told."""
+        self._quick = None
+
+    def _level_unit(self, i: int) -> float:
+        return 1.0 if self.market.by_difference[i] else float(self.market.prices[i])
 
     def stale(self) -> dict[Symbol, float]:
         """Return the age in seconds of each held price that is stale."""
@@ -274,3 +330,31 @@ def _cornish_fisher(pnl: Array) -> TailReport:
         expected_shortfall={level: tail.expected_shortfall for level, tail in tails.items()},
         valid={level: tail.valid for level, tail in tails.items()},
     )
+
+
+def _historical_loss(_: Book, quick: Exposures) -> float:
+    tails = quick.historical()
+    return tails[0.99][0] if tails else 0.0
+
+
+def _money(book: Book) -> Array:
+    money: Array = np.abs(book.quantities * book.market.prices)
+    return money
+
+
+def _concentration(book: Book, _: Exposures) -> float:
+    money = _money(book)
+    gross = float(money.sum())
+    return float(money.max(initial=0.0)) / gross if gross > 0 else 0.0
+
+
+_LIMITED: Final[Mapping[str, Callable[[Book, Exposures], float]]] = {
+    "max_var": lambda book, quick: quick.gaussian(book.terms.horizon_s)[0.99][0],
+    "max_historical_var": _historical_loss,
+    "max_stress": lambda _, quick: quick.worst_stress(),
+    "max_drawdown": lambda book, _: book.peak.drawdown,
+    "max_position": lambda book, _: float(_money(book).max(initial=0.0)),
+    "max_gross": lambda book, _: float(_money(book).sum()),
+    "max_concentration": _concentration,
+    "max_stale_s": lambda book, _: float(book.market.ages_s()[book.held].max(initial=0.0)),
+}

@@ -17,10 +17,11 @@ from risk import measures
 from risk.arrays import Array
 from risk.book import Book, Terms
 from risk.errors import UnavailableError
+from risk.limits import LimitChanged, Watch
 from risk.market_data import MarketData, MarketDataFactory, MarketDataFetched, MarketDataService
 from risk.market_state import Estimators, MarketState
 from risk.portfolio import Basis, Portfolio
-from risk.report import BacktestChanged, RiskReport
+from risk.report import BacktestChanged, LimitReport, RiskReport
 from risk.reporting import Reporter
 from risk.repositories import (
     ExchangeClient,
@@ -149,18 +150,24 @@ class RiskManagementContext:
         self.market = market or MarketState(names, Estimators())
         self.terms = terms or Terms()
         self.book = Book(self.market, self.terms)
+        self.watches = _watches(portfolio_context.portfolio)
 
     def calculate_portfolio_risk(self) -> float:
         """Return the original figure of the portfolio; raise UnavailableError with its reason."""
         return self.portfolio_context.calculate_risk()
 
-    def take(self, data: MarketData) -> None:
-        """Hand market data of a held asset on, and value the portfolio with it."""
+    def take(self, data: MarketData) -> list[Fact]:
+        """Hand market data of a held asset on, value the portfolio with it, and watch its limits.
+
+        Returns:
+            the limits that were breached by it, or are kept again.
+        """
         self.portfolio_context.take(data)
         if self.book.holdings is None:
             self._open()
-        else:
-            self.book.revalue()
+            return []
+        self.book.revalue()
+        return self._watch(data) if self.watches else []
 
     def replace(self, portfolio: Portfolio) -> None:
         """Follow ``portfolio`` instead, from now on; an account that trades keeps its peak."""
@@ -168,6 +175,9 @@ class RiskManagementContext:
         if portfolio == before and self.book.holdings is not None:
             return
         self.portfolio_context.portfolio = portfolio
+        if portfolio.limits != before.limits:
+            self.watches = _watches(portfolio)
+            self.book.begin_anew()
         if not (before.basis is portfolio.basis is Basis.ACCOUNT):
             self.book = Book(self.market, self.terms)
         if portfolio.basis is Basis.WEIGHTS:
@@ -205,8 +215,33 @@ class RiskManagementContext:
         if self.market.time is None:
             raise UnavailableError(lost or "no market data yet")
         held = self.portfolio_context
-        reporter = Reporter(self.book, held.weights, self.calculate_portfolio_risk)
+        reporter = Reporter(
+            self.book, held.weights, self.calculate_portfolio_risk, self.limits_told()
+        )
         return reporter.report(held.portfolio.name, self.market.time, lost=lost, flags=flags)
+
+    def limits_told(self) -> dict[str, LimitReport]:
+        """Return each limit, how far it is used, and whether it is kept."""
+        return {
+            name: LimitReport(bound=watch.bound, value=watch.value, state=watch.state)
+            for name, watch in self.watches.items()
+        }
+
+    def _watch(self, data: MarketData) -> list[Fact]:
+        changed: list[Fact] = []
+        for name, value in self.book.limited(self.market.index[data.symbol], self.watches).items():
+            watch = self.watches[name]
+            if (state := watch.see(value)) is not None:
+                fact = LimitChanged(
+                    time=data.time,
+                    portfolio=self.portfolio_context.portfolio.name,
+                    limit=name,
+                    bound=watch.bound,
+                    value=value,
+                    state=state,
+                )
+                changed.append(fact)
+        return changed
 
     def _open(self) -> None:
         portfolio = self.portfolio_context.portfolio
@@ -215,6 +250,10 @@ class RiskManagementContext:
             self.book.hold(portfolio.holdings({}))
         elif all(name in data for name in portfolio.symbols):
             self.book.hold(portfolio.holdings({k: v.price.value for k, v in data.items()}))
+
+
+def _watches(portfolio: Portfolio) -> dict[str, Watch]:
+    return {name: Watch(bound) for name, bound in portfolio.limits.bounds().items()}
 
 
 class ApplicationContext:

@@ -79,6 +79,8 @@ class MarketState:
         self.ticks = np.zeros(size, dtype=np.int64)
         self.illiquidity, self._traded = np.zeros(size), np.zeros(size, dtype=np.int64)
         self.unknown = 0
+        self.changed: tuple[int, Array | None] = (-1, None)  # row, and what became of it
+        self.restarts = 0  # of an asset or of the reference: what was derived is void
         self._on_row = on_row
 
     def see(self, data: MarketData) -> PriceGap | None:
@@ -101,7 +103,8 @@ class MarketState:
             self._note_liquidity(i, level, data)
             gap = self._gap(i, time_s, level)
         self._beat(time_s)
-        self.live.update(i, time_s, level)
+        change = self.live.update(i, time_s, level)
+        self.changed = (i, None if change is None else change[self.estimators.headline])
         self.prices[i], self.volumes[i] = data.price.value, data.volume.value
         self.levels[i], self.times[i], self.latest_s = level, time_s, time_s
         self.ticks[i] += 1
@@ -157,6 +160,7 @@ class MarketState:
     def _begin(self, i: int, level: float) -> None:
         self.levels[i] = level
         self.reference = None  # its rows had no such asset
+        self.restarts += 1
 
     def _gap(self, i: int, time_s: float, level: float) -> PriceGap | None:
         limit = self.live.gap_limits_s(i)[self.estimators.headline]

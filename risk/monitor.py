@@ -160,7 +160,8 @@ class Monitor:
     def _value(self, data: MarketData) -> None:
         self._data[data.symbol] = data
         for context in self._holders.get(data.symbol, ()):
-            context.take(data)
+            for fact in context.take(data):
+                self._tell(fact)
 
     def _snapshot(self, snapshot: Snapshot) -> None:
         for tick in sorted(snapshot.ticks, key=lambda tick: tick.time):

@@ -9,8 +9,10 @@ from typing import Final, Self
 
 from market.values import Symbol, symbol
 from risk.errors import InvalidPortfolioError
+from risk.limits import Limits
 
 MAX_ASSETS: Final = 1000
+NO_LIMITS: Final = Limits()
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,79}", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[\x21-\x7e]{1,64}")
 
@@ -63,6 +65,7 @@ class Portfolio:
         value: what a portfolio of weights is worth when it begins, in the quote currency.
         cash: held beside the assets, when the basis is quantities or account.
         account: whose positions these are, when the basis is account.
+        limits: what it may not exceed.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Portfolio:
     value: float = 1_000_000.0
     cash: float = 0.0
     account: str = ""
+    limits: Limits = NO_LIMITS
 
     def __post_init__(self) -> None:
         names = self.symbols
@@ -86,6 +90,7 @@ class Portfolio:
             raise InvalidPortfolioError("cash", "an amount of money")
         if (self.basis is Basis.ACCOUNT) != bool(_ACCOUNT.fullmatch(self.account)):
             raise InvalidPortfolioError("account", "the name of an account, 1 to 64 characters")
+        self.limits.bounds()
 
     @property
     def symbols(self) -> tuple[Symbol, ...]:
@@ -114,14 +119,30 @@ class Portfolio:
         return Holdings({name: m / prices[name] for name, m in money.items()}, cash)
 
     @classmethod
-    def of(cls, name: str, weights: Mapping[str, float], value: float = 1_000_000.0) -> Self:
+    def of(
+        cls,
+        name: str,
+        weights: Mapping[str, float],
+        value: float = 1_000_000.0,
+        limits: Limits | None = None,
+    ) -> Self:
         """Return a portfolio of weights; raise InvalidPortfolioError when it cannot be."""
-        return cls(name=name, assets=assets(weights), value=value)
+        return cls(name=name, assets=assets(weights), value=value, limits=limits or NO_LIMITS)
 
 
 def assets(weights: Mapping[str, float]) -> tuple[Asset, ...]:
     """Return the assets of a mapping from symbol to weight or quantity; raise when one is wrong."""
     return tuple(Asset(symbol(name), Weight(float(weight))) for name, weight in weights.items())
+
+
+def limits_of(text: str) -> Limits:
+    """Return the limits in ``max_var:20000,max_drawdown:0.1``; raise ValueError otherwise."""
+    given = weights_of(text)
+    if unknown := sorted(set(given) - set(Limits.__struct_fields__)):
+        raise ValueError(f"{unknown[0]} is not one of {', '.join(Limits.__struct_fields__)}")
+    limits = Limits(**given)
+    limits.bounds()
+    return limits
 
 
 def weights_of(text: str) -> dict[str, float]:
@@ -130,6 +151,6 @@ def weights_of(text: str) -> dict[str, float]:
     for word in filter(None, (part.strip() for part in text.split(","))):
         name, colon, weight = word.partition(":")
         if not colon or name in found:
-            raise ValueError(f"{word[:40]!r} is not symbol:weight, or is there twice")
+            raise ValueError(f"{word[:40]!r} is not name:number, or is there twice")
         found[name] = float(weight)
     return found

@@ -44,6 +44,14 @@ class CoverageReport(Struct, frozen=True, kw_only=True):
     zone: str
 
 
+class LimitReport(Struct, frozen=True, kw_only=True):
+    """One limit of a portfolio, as of the last tick of what it holds."""
+
+    bound: float
+    value: float
+    state: str
+
+
 class RiskReport(Fact, frozen=True, kw_only=True):
     """The risk of one portfolio at one time.
 
@@ -94,6 +102,8 @@ class RiskReport(Fact, frozen=True, kw_only=True):
     tails: dict[str, TailReport]
     stress: dict[str, float]
     backtest: dict[str, CoverageReport]
+    limits: dict[str, LimitReport]
+    drift: float | None
     flags: tuple[str, ...]
 
     @property

@@ -10,7 +10,7 @@ from risk import measures
 from risk.book import PUBLISHED, Book
 from risk.covariance import MIN_EFFECTIVE_SIZE, Estimate
 from risk.errors import UnavailableError
-from risk.report import RiskReport
+from risk.report import LimitReport, RiskReport
 
 T = TypeVar("T")
 
@@ -39,6 +39,7 @@ class Reporter:
         book: what is held.
         weights: gives the weights.
         weighted_risk: gives the original figure.
+        limits: as they are now.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class Reporter:
         book: Book,
         weights: Callable[[], dict[Symbol, float]],
         weighted_risk: Callable[[], float],
+        limits: dict[str, LimitReport],
     ) -> None:
+        self._limits = limits
         self._book, self._weights, self._weighted_risk = book, weights, weighted_risk
         self._unavailable: dict[str, str] = {}
 
@@ -93,6 +96,8 @@ class Reporter:
             tails={} if deviation is None else book.tails(deviation),
             stress={} if value is None else book.stress(),
             backtest=book.backtest(),
+            limits=self._limits,
+            drift=book.drift,
             flags=self._flags(flags, lost),
         )
 

@@ -19,6 +19,7 @@ from risk.errors import (
     UnavailableError,
     UnknownAccountError,
 )
+from risk.limits import Limits
 from risk.market_data import MarketData, MarketDataFactory
 from risk.portfolio import Asset, Basis, Portfolio, Weight, assets
 
@@ -112,11 +113,13 @@ class SqlitePortfolioRepository:
 def to_document(portfolio: Portfolio) -> dict[str, Any]:
     """Return the portfolio as JSON says it, the inverse of `from_document`."""
     amounts = {asset.symbol: asset.weight.value for asset in portfolio.assets}
+    document: dict[str, Any] = {"weights": amounts, "value": portfolio.value}
     if portfolio.basis is Basis.ACCOUNT:
-        return {"account": portfolio.account}
-    if portfolio.basis is Basis.QUANTITIES:
-        return {"quantities": amounts, "cash": portfolio.cash}
-    return {"weights": amounts, "value": portfolio.value}
+        document = {"account": portfolio.account}
+    elif portfolio.basis is Basis.QUANTITIES:
+        document = {"quantities": amounts, "cash": portfolio.cash}
+    bounds = portfolio.limits.bounds()
+    return document | ({"limits": bounds} if bounds else {})
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
@@ -125,6 +128,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     account: str | None = None
     value: float | None = None
     cash: float = 0.0
+    limits: Limits = Limits()
 
 
 def from_document(name: str, document: Any, *, value: float = 1_000_000.0) -> Portfolio:
@@ -157,6 +161,7 @@ def _portfolio(name: str, found: _Document, basis: Basis, value: float) -> Portf
         value=value if found.value is None else found.value,
         cash=found.cash,
         account=found.account or "",
+        limits=found.limits,
     )
 
 
@@ -238,8 +243,10 @@ class AccountRepository:
     def __init__(self, exchange: ExchangeClient) -> None:
         self._exchange = exchange
 
-    async def get(self, account: str, name: str | None = None) -> Portfolio:
-        """Return the account as a portfolio.
+    async def get(
+        self, account: str, name: str | None = None, limits: Limits | None = None
+    ) -> Portfolio:
+        """Return the account as a portfolio, with the ``limits`` that are set for it.
 
         Raises:
             UnknownAccountError: there is no such account.
@@ -259,4 +266,5 @@ class AccountRepository:
             basis=Basis.ACCOUNT,
             cash=found.cash,
             account=account,
+            limits=limits or Limits(),
         )

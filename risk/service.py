@@ -15,13 +15,14 @@ from market.feed import Feed
 from market.hub import Hub
 from market.wire import Decoder
 from risk.errors import ExchangeAwayError, UnavailableError, UnknownAccountError
+from risk.limits import LimitChanged
 from risk.monitor import Monitor
 from risk.portfolio import Basis
 from risk.report import BacktestChanged, PriceGapSeen, RiskReport
 from risk.repositories import AccountRepository, ExchangeClient, PortfolioRepository
 from risk.settings import Settings
 
-KINDS: Final = (RiskReport.kind, BacktestChanged.kind, PriceGapSeen.kind)
+KINDS: Final = (RiskReport.kind, BacktestChanged.kind, LimitChanged.kind, PriceGapSeen.kind)
 WARM_TICKS: Final = 1000
 _LOG_EVERY_S: Final = 1.0
 _AGAIN_S: Final = 5.0
@@ -131,7 +132,9 @@ class RiskService:
         fetched = self._fetched.get(name)
         if fetched is not None and self._now() - fetched < self.settings.interval_s:
             return
-        portfolio = await self._accounts.get(account, name)
+        known = self.monitor.contexts.get(name)
+        limits = known.portfolio_context.portfolio.limits if known is not None else None
+        portfolio = await self._accounts.get(account, name, limits)
         self._fetched[name] = self._now()
         self.monitor.put(portfolio)
 
@@ -182,6 +185,7 @@ class RiskService:
         """Tell what is new of each portfolio, and what else happened."""
         for fact in self.monitor.news():
             self.hub.publish(fact)
+            log.info(fact.kind, **told(fact))
         due = self._now() - self._logged_at >= _LOG_EVERY_S
         for name in sorted(self.monitor.contexts):
             self._publish_one(name, logged=due)
@@ -234,6 +238,11 @@ def main_numbers(report: RiskReport) -> dict[str, object]:
         "samples": report.samples,
     }
     return {name: "-" if number is None else number for name, number in numbers.items()}
+
+
+def told(fact: Fact) -> dict[str, object]:
+    """Return what a log line tells of a fact."""
+    return {name: getattr(fact, name) for name in fact.__struct_fields__ if name != "time"}
 
 
 def decoded(body: bytes) -> object:

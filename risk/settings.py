@@ -13,7 +13,7 @@ from market.streaming import StreamSettings
 from market.values import Symbol, symbol
 from risk.book import Terms
 from risk.market_state import Estimators
-from risk.portfolio import Portfolio, weights_of
+from risk.portfolio import Portfolio, limits_of, weights_of
 
 DAY_S = 86_400.0
 YEAR_S = 365 * DAY_S
@@ -73,7 +73,7 @@ class Settings:
 def _portfolio(env: Environment, value: float) -> Portfolio:
     weights = env.read("PORTFOLIO", weights_of)
     try:
-        return Portfolio.of("default", weights, value)
+        return Portfolio.of("default", weights, value, env.optional("RISK_LIMITS", limits_of))
     except InvalidValueError as error:
         raise SettingsError("PORTFOLIO", str(error)) from error
 

@@ -252,6 +252,7 @@ async def test_metrics_and_scenarios(tmp_path: Path) -> None:
         assert "risk_up 1.0" in text
         assert 'risk_value{portfolio="default"} ' in text
         assert (await client.get("/scenarios")).json() == {}
+        assert (await client.get("/limits")).json() == {"default": {}}
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:
