@@ -15,6 +15,7 @@ import msgspec
 from msgspec import structs
 
 from exchange.accounts import UNLIMITED, Account, AccountView, Ledger, Terms, Totals
+from exchange.admission import Admission, unknown_symbol
 from exchange.blotter import Blotter, OrderView, Ticket
 from exchange.commands import (
     AdvanceTime,
@@ -26,14 +27,11 @@ from exchange.commands import (
     MoveReference,
     OpenVenue,
 )
-from exchange.funds import Asked, Funds
-from exchange.grid import Grid
+from exchange.funds import Funds
 from exchange.matching import Depth, MatchingEngine, WorkingOrder
-from exchange.positions import MONEY, ZERO
-from exchange.rules import Refusal, misshapen
+from exchange.rules import Refusal
 from exchange.settlement import Settlement
 from exchange.venue_state import VenueState, adapted
-from market.errors import InvalidValueError, OffGridError
 from market.events import Fact
 from market.orders import (
     AmendOrder,
@@ -47,7 +45,7 @@ from market.orders import (
     Status,
     TradingState,
 )
-from market.values import Side, Symbol
+from market.values import Symbol
 
 STATUSES: Final = {
     "unknown-symbol": 404,
@@ -64,13 +62,6 @@ STATUSES: Final = {
     "no-fresh-price": 503,
 }
 """The HTTP status of each refusal; what is not named here is a 422."""
-
-_LEAST_LEVERAGE: Final = Decimal(1)
-_MOST_LEVERAGE: Final = Decimal(100)
-_MOST_CASH: Final = Decimal(10) ** 15
-_GRID_CODES: Final = {"price": "tick-size", "quantity": "lot-size"}
-
-_subtract, _multiply = MONEY.subtract, MONEY.multiply
 
 
 class Outcome(NamedTuple):
@@ -152,7 +143,7 @@ class Venue:
         if order.self_trade_prevention is None:
             mode = account.terms.self_trade_prevention
             order = structs.replace(order, self_trade_prevention=mode)
-        refusal = self._unfit(order) or self._unaffordable(order, account)
+        refusal = self._admission.order(order, account)
         return Outcome(refusal=refusal) if refusal else self._match(order, account)
 
     def _match(self, order: PlaceOrder, account: Account) -> Outcome:
@@ -179,34 +170,6 @@ class Venue:
             raise LookupError(f"order {order_id} was neither accepted nor refused")
         return ticket
 
-    def _unfit(self, order: PlaceOrder) -> Refusal | None:
-        """Return what is wrong with an order whatever its account can pay."""
-        symbol = order.symbol
-        if symbol not in self.instruments:
-            return _unknown_symbol(symbol)
-        if order.account in UNLIMITED:
-            return Refusal("reserved-account", f"{order.account} is the exchange's own account")
-        return self._off_grid(order, order.quantity, order.price, order.stop_price) or (
-            self._stale(symbol)
-        )
-
-    def _off_grid(
-        self, of: PlaceOrder, quantity: Decimal, *prices: Decimal | None
-    ) -> Refusal | None:
-        try:
-            self._quantities[of.symbol].whole(quantity)
-            for price in prices:
-                if price is not None:
-                    self._prices[of.symbol].whole(price)
-        except OffGridError as error:
-            return Refusal(_GRID_CODES[error.what], str(error))
-        return None
-
-    def _stale(self, symbol: Symbol) -> Refusal | None:
-        if symbol in self._fresh or symbol not in self._settlement.sourced:
-            return None
-        return Refusal("no-fresh-price", f"the source of {symbol} is not heard")
-
     def _account(self, name: str) -> Account:
         """Return the account, or the one that its first order would open."""
         return self.ledger.find(name) or Account(name, self._terms())
@@ -218,47 +181,11 @@ class Venue:
             self_trade_prevention=charter.self_trade_prevention,
         )
 
-    def _unaffordable(self, order: PlaceOrder, account: Account) -> Refusal | None:
-        if account.name not in self.ledger and (full := self._full()):
-            return full
-        refusal = self._funds.refusal(account, self._asked(order, account))
-        return refusal and (misshapen(order) or refusal)
-
-    def _full(self) -> Refusal | None:
-        most = self._charter.max_accounts
-        if len(self.ledger.accounts) - len(UNLIMITED) < most:
-            return None
-        return Refusal("too-many-accounts", f"there are {most} accounts, and no more may open")
-
-    def _asked(self, order: PlaceOrder, account: Account) -> Asked:
-        price = order.stop_price if order.price is None else order.price
-        if price is not None:
-            return self._funds.at_price(order.symbol, order.side, order.quantity, price)
-        if order.side is Side.SELL and not account.terms.margin:  # only its holdings count
-            return Asked(order.symbol, order.side, order.quantity, ZERO, ZERO)
-        return self._sweep(order, order.quantity)
-
-    def _sweep(self, order: PlaceOrder, quantity: Decimal) -> Asked:
-        sweep = self._engine.cost_to_take(
-            order.symbol,
-            order.side,
-            quantity,
-            account=order.account,
-            prevention=order.self_trade_prevention,
-        )
-        return self._funds.now(order.symbol, order.side, quantity, sweep)
-
     def _may_trade(self, working: WorkingOrder, facts: Sequence[Fact]) -> bool:
         """Tell the engine whether a stop order that was set off can be paid for at the market."""
         self._settlement.book(facts)
-        order = working.order
         ticket = self.blotter.find(working.order_id)
-        if ticket is None:
-            return False
-        left = ticket.remaining
-        unlocked = _multiply(left, ticket.lock) if order.side is Side.BUY else left
-        account = self.ledger[order.account]
-        return self._funds.refusal(account, self._sweep(order, left), unlocked) is None
+        return ticket is not None and self._admission.at_the_market(ticket) is None
 
     def _own(self, account: str, order_id: int) -> Ticket | Refusal:
         """Return the account's open order, or why it is none."""
@@ -282,7 +209,7 @@ class Venue:
             return Outcome(refusal=_unknown_account(command.account))
         symbol = command.symbol
         if symbol is not None and symbol not in self.instruments:
-            return Outcome(refusal=_unknown_symbol(symbol))
+            return Outcome(refusal=unknown_symbol(symbol))
         return self._withdraw(
             ticket
             for ticket in self.blotter.of(command.account)
@@ -302,7 +229,7 @@ class Venue:
         ticket = self._own(command.account, command.order_id)
         if isinstance(ticket, Refusal):
             return Outcome(refusal=ticket)
-        refusal = self._unamendable(command, ticket)
+        refusal = self._admission.amendment(command, ticket)
         if refusal:
             return Outcome(refusal=refusal)
         facts = self._engine.amend(ticket.order_id, command.quantity, command.price, self.time)
@@ -313,60 +240,25 @@ class Venue:
         self._settlement.finish(facts)
         return Outcome(facts, (ticket,))
 
-    def _unamendable(self, command: AmendOrder, ticket: Ticket) -> Refusal | None:
-        order = ticket.order
-        quantity = ticket.quantity if command.quantity is None else command.quantity
-        off = self._off_grid(order, quantity, command.price)
-        if off or (command.price is None and quantity <= ticket.quantity):
-            return off
-        price = command.price or ticket.price or order.stop_price or ZERO
-        return self._stale(order.symbol) or self._beyond(ticket, quantity, price)
-
-    def _beyond(self, ticket: Ticket, quantity: Decimal, price: Decimal) -> Refusal | None:
-        """Return why the account cannot pay for more, if it cannot."""
-        order, account = ticket.order, self.ledger[ticket.order.account]
-        if account.terms.margin or order.side is Side.SELL:
-            more = max(_subtract(quantity, ticket.quantity), ZERO)
-            asked = self._funds.at_price(order.symbol, order.side, more, price)
-            return self._funds.refusal(account, asked)
-        left = max(_subtract(quantity, ticket.filled), ZERO)
-        asked = self._funds.at_price(order.symbol, order.side, left, price)
-        return self._funds.refusal(account, asked, _multiply(ticket.remaining, ticket.lock))
-
     # --- accounts -------------------------------------------------------------------------------
 
     def _configure(self, command: ConfigureAccount) -> Outcome:
         account = self._account(command.account)
         terms = _changed(account.terms, command)
-        refusal = self._unacceptable(account, command, terms)
+        refusal = self._admission.terms(account, command, terms)
         if refusal:
             return Outcome(refusal=refusal)
         self.ledger.configure(command.account, terms)
         return Outcome(account=command.account)
-
-    def _unacceptable(
-        self, account: Account, command: ConfigureAccount, terms: Terms
-    ) -> Refusal | None:
-        if account.name in UNLIMITED:
-            return Refusal("reserved-account", f"{account.name} is the exchange's own account")
-        if not _within(terms.leverage, _LEAST_LEVERAGE, _MOST_LEVERAGE):
-            return Refusal("invalid-leverage", "leverage must be in [1, 100], to 12 decimals")
-        if not _within(terms.starting_cash, ZERO, _MOST_CASH):
-            return Refusal("invalid-cash", "starting_cash must be in [0, 10^15], to 12 decimals")
-        if account.traded and command.starting_cash is not None:
-            return Refusal("starting-cash-fixed", f"{account.name} has placed its first order")
-        return None if account.name in self.ledger else self._full()
 
     # --- the market -----------------------------------------------------------------------------
 
     def _move(self, command: MoveReference) -> Outcome:
         symbol = command.symbol
         if symbol not in self.instruments:
-            return Outcome(refusal=_unknown_symbol(symbol))
-        try:
-            self._prices[symbol].nearest(command.price)
-        except InvalidValueError as error:
-            return Outcome(refusal=Refusal("tick-size", str(error)))
+            return Outcome(refusal=unknown_symbol(symbol))
+        if refusal := self._admission.reference(symbol, command.price):
+            return Outcome(refusal=refusal)
         self.marks[symbol] = command.price
         self._fresh.add(symbol)
         facts = self._engine.reference(symbol, command.price, self.time)
@@ -389,7 +281,7 @@ class Venue:
 
     def _regulated(self, symbol: Symbol, change: Callable[[], list[Fact]]) -> Outcome:
         if symbol not in self.instruments:
-            return Outcome(refusal=_unknown_symbol(symbol))
+            return Outcome(refusal=unknown_symbol(symbol))
         facts = change()
         self._settlement.finish(facts)
         return Outcome(facts)
@@ -417,10 +309,9 @@ class Venue:
     def _adopt(self, charter: Charter, engine: MatchingEngine) -> None:
         self._charter, self._engine = charter, engine
         self.instruments = {instrument.symbol: instrument for instrument in charter.instruments}
-        self._prices = {s: Grid("price", i.tick_size) for s, i in self.instruments.items()}
-        self._quantities = {s: Grid("quantity", i.lot_size) for s, i in self.instruments.items()}
-        self._funds = self._settlement.funds = Funds(charter.rules, self.marks)
+        self._settlement.funds = Funds(charter.rules, self.marks)
         self._settlement.sourced = frozenset(charter.sourced)
+        self._admission = Admission(charter, engine, self._settlement, self._fresh)
         self.blotter.kept = charter.orders_kept
 
     # --- questions ------------------------------------------------------------------------------
@@ -477,7 +368,7 @@ class Venue:
 
     def is_fresh(self, symbol: Symbol) -> bool:
         """Whether orders are taken: the source is heard, or the symbol needs none."""
-        return self._stale(symbol) is None
+        return self._admission.stale(symbol) is None
 
     # --- snapshots ------------------------------------------------------------------------------
 
@@ -531,14 +422,6 @@ def _changed(terms: Terms, command: ConfigureAccount) -> Terms:
     names = ("short_selling", "leverage", "starting_cash", "self_trade_prevention")
     asked = {name: getattr(command, name) for name in names}
     return structs.replace(terms, **{k: v for k, v in asked.items() if v is not None})
-
-
-def _within(value: Decimal, least: Decimal, most: Decimal) -> bool:
-    return value.is_finite() and least <= value <= most and int(value.as_tuple().exponent) >= -12
-
-
-def _unknown_symbol(symbol: str) -> Refusal:
-    return Refusal("unknown-symbol", f"{symbol} is not traded here")
 
 
 def _unknown_account(name: str) -> Refusal:
