@@ -209,7 +209,8 @@ class Feed:
         """Return the next wait: at least what the server asked for, and longer each time."""
         backoff_s = 1.5 * max(self._retry_s, _SHORTEST_BACKOFF_S) * 2.0**self._failures
         self._failures = min(self._failures + 1, 16)
-        return min(self._rng.uniform(self._retry_s, backoff_s), self._retry_cap_s)
+        least_s = min(self._retry_s, self._retry_cap_s)
+        return self._rng.uniform(least_s, min(backoff_s, self._retry_cap_s))
 
 
 def _as_a_browser_asks(request: httpx.Request) -> httpx.Request:
