@@ -13,7 +13,6 @@ from market.errors import MarketError, StreamError
 from market.events import Fact, State, Tick
 from market.feed import Feed
 from market.hub import Hub
-from market.wire import Decoder
 from risk.errors import ExchangeAwayError, UnavailableError, UnknownAccountError
 from risk.limits import LimitChanged
 from risk.monitor import Monitor
@@ -57,7 +56,7 @@ class RiskService:
         self._accounts = AccountRepository(self._exchange)
         silence_s = 3 * settings.stream.heartbeat_s
         url = f"{settings.exchange_url.rstrip('/')}/stream"
-        self.feed = Feed(url, client=client, decoder=Decoder(), silence_s=silence_s)
+        self.feed = Feed(url, client=client, silence_s=silence_s, retry_cap_s=2.0)
         self._now = now
         self._asked: dict[str, float] = {}
         self._fetched: dict[str, float] = {}
