@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exchange.journal import (
+    BACKLOG,
     FIRST_LINK,
     BadRecordError,
     DiskJournal,
@@ -207,3 +208,26 @@ async def test_a_journal_for_nothing_numbers_all_the_same() -> None:
     await journal.flushed()
     journal.save(b"", "")
     assert journal.head.seq == 1
+
+
+async def test_the_disk_may_lag_only_so_far(tmp_path: Path) -> None:
+    async with await opened(tmp_path) as journal:
+        for _ in range(BACKLOG):
+            journal.append(b"{}", NOON)
+        with pytest.raises(JournalError, match="wait for the disk"):
+            journal.append(b"{}", NOON)
+        await journal.flushed()
+        await journal.append(b"{}", NOON)
+    assert len(good(tmp_path / "journal.db")) == BACKLOG + 1
+
+
+async def test_a_journal_that_may_forget_does_so_at_its_snapshots(tmp_path: Path) -> None:
+    file = JournalFile(tmp_path / "journal.db", synchronous="normal")
+    async with DiskJournal(file, Head(), keep=3) as journal:
+        for _ in range(3):
+            for _ in range(5):
+                await journal.append(b"{}", NOON)
+            journal.save(b"state", "h")
+    with JournalFile(tmp_path / "journal.db") as file:
+        assert [r.seq for r in file.records()] == [11, 12, 13, 14, 15]
+        assert [s.seq for s in file.snapshots()] == [15, 10]
