@@ -134,8 +134,6 @@ class RiskApi:
             return await self._service.follow(account)
         except UnknownAccountError as error:
             raise ProblemError(404, "unknown-account", str(error)) from error
-        except InvalidPortfolioError as error:
-            raise ProblemError(404, "unknown-account", f"account={account[:40]}") from error
         except ExchangeAwayError as error:
             raise ProblemError(
                 503, "exchange-away", str(error), headers={"Retry-After": "1"}

@@ -52,6 +52,7 @@ class Book:
         self.foreign: tuple[Symbol, ...] = ()
         self.peak = Peak()
         self._forecasts: dict[str, float] = {}
+        self._ready, self._ready_of = False, -1
         self._quick: Exposures | None = None
         self._quick_of, self._quick_rows, self._quick_ticks = 0, 0, 0
         self.drift: float | None = None
@@ -67,13 +68,16 @@ class Book:
                 quantities[index[name]] = quantity
         self.holdings, self.quantities, self.held = holdings, quantities, quantities != 0
         self._forecasts = {}
-        self._quick = None
+        self._quick, self._ready_of = None, -1
         self.revalue()
 
     @property
     def ready(self) -> bool:
-        """Whether everything held has a price."""
-        return not self.foreign and bool((self.market.seen | ~self.held).all())
+        """Whether everything held has a price; it changes only when an asset begins."""
+        if self._ready_of != self.market.restarts:
+            self._ready = not self.foreign and bool((self.market.seen | ~self.held).all())
+            self._ready_of = self.market.restarts
+        return self._ready
 
     def value(self) -> float:
         """Return the value in the quote currency; raise UnavailableError without a price."""

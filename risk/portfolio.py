@@ -14,7 +14,7 @@ from risk.limits import Limits
 MAX_ASSETS: Final = 1000
 NO_LIMITS: Final = Limits()
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,79}", re.ASCII)
-_ACCOUNT: Final = re.compile(r"[\x21-\x7e]{1,64}")
+_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
 
 
 class Basis(StrEnum):
@@ -89,7 +89,7 @@ class Portfolio:
         if not (isfinite(self.cash) and abs(self.cash) <= 1e15):
             raise InvalidPortfolioError("cash", "an amount of money")
         if (self.basis is Basis.ACCOUNT) != bool(_ACCOUNT.fullmatch(self.account)):
-            raise InvalidPortfolioError("account", "the name of an account, 1 to 64 characters")
+            raise InvalidPortfolioError("account", "1 to 64 of letters, digits and _.@-")
         self.limits.bounds()
 
     @property

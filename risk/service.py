@@ -1,6 +1,7 @@
 """The running service: one reader of the exchange, accounts kept fresh, reports told in time."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
@@ -25,6 +26,7 @@ KINDS: Final = (RiskReport.kind, BacktestChanged.kind, LimitChanged.kind, PriceG
 WARM_TICKS: Final = 1000
 _LOG_EVERY_S: Final = 1.0
 _AGAIN_S: Final = 5.0
+_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
 
 log = structlog.get_logger("risk")
 
@@ -119,6 +121,8 @@ class RiskService:
             UnknownAccountError: the exchange has no such account.
             ExchangeAwayError: the exchange does not answer.
         """
+        if not _ACCOUNT.fullmatch(account):  # such a name would ask the exchange something else
+            raise UnknownAccountError(account)
         name = f"account:{account}"
         if name not in self._asked and len(self._asked) >= self.settings.max_portfolios:
             self._release(min(self._asked, key=self._asked.__getitem__))
@@ -174,11 +178,12 @@ class RiskService:
     # -- reports ---------------------------------------------------------------------------------
 
     async def _publish(self) -> None:
+        due = self._now()
         while True:
-            started = self._now()
             await self._refresh_all()
+            await asyncio.sleep(max(0.0, due - self._now()))
             self.publish()
-            await asyncio.sleep(max(0.0, self.settings.interval_s - (self._now() - started)))
+            due = self._now() + self.settings.interval_s
 
     def publish(self) -> None:
         """Tell what is new of each portfolio, and what else happened."""

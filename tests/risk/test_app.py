@@ -137,7 +137,9 @@ async def test_the_positions_of_an_account(tmp_path: Path) -> None:
         )
         answer = await client.get("/risk", params={"account": "nobody"})
         assert (answer.status_code, answer.json()["type"]) == (404, "unknown-account")
-        assert (await client.get("/risk", params={"account": "a b"})).status_code == 404
+        for name in ("", "a b", "..", "x" * 65, "a/b", "é"):
+            answer = await client.get("/risk", params={"account": name})
+            assert (answer.status_code, answer.json()["type"]) == (404, "unknown-account")
 
 
 async def test_an_account_is_asked_for_at_most_once_an_interval(tmp_path: Path) -> None:

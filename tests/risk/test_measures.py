@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk import measures
+from risk.backtests import kupiec
 from risk.covariance import (
     EwmaCovariance,
     decay_of,
@@ -340,3 +341,17 @@ def test_the_shortfall_is_never_below_the_value_at_risk(r: list[float], level: f
     assert measures.expected_shortfall(r, level, method="gaussian") >= (
         measures.value_at_risk(r, level, method="gaussian") - 1e-12
     )
+
+
+def test_filtered_forecasts_of_garch_prices_keep_their_promise() -> None:
+    rng = np.random.default_rng(12)
+    variance, returns = 1e-4, []
+    for _ in range(2500):
+        r = float(np.sqrt(variance) * rng.standard_normal())
+        returns.append(r)
+        variance = 2e-6 + 0.08 * r * r + 0.90 * variance
+    exceptions = sum(
+        -returns[t] > measures.value_at_risk(measures.filtered_returns(returns[t - 500 : t]), 0.99)
+        for t in range(500, 2500)
+    )
+    assert kupiec(2000, exceptions, 0.01).p_value > 0.05
