@@ -18,6 +18,7 @@ from risk.errors import (
     UnknownAccountError,
 )
 from risk.metrics import exposition
+from risk.openapi import document
 from risk.portfolio import Portfolio
 from risk.report import RiskReport
 from risk.repositories import from_document, to_document
@@ -43,6 +44,7 @@ class RiskApi:
             Route("/portfolios/{name}", self.delete_portfolio, methods=["DELETE"]),
             Route("/limits", self.limits, methods=["GET"]),
             Route("/scenarios", self.scenarios, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/health", self.health, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
@@ -93,6 +95,10 @@ class RiskApi:
     async def scenarios(self, _: Request) -> Response:
         """Answer the named shocks that every report applies."""
         return _json(self._service.settings.terms.shocks)
+
+    async def openapi(self, _: Request) -> Response:
+        """Answer the description of all this."""
+        return _json(document())
 
     async def health(self, _: Request) -> Response:
         """Answer 200 while the feed is live, else 503 with what is wrong."""

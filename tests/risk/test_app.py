@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.routing import Route
 
 from market.events import SourceState, State
 from market.server import ServerSettings, serving
@@ -188,29 +190,30 @@ async def test_portfolios_are_put_kept_and_deleted(tmp_path: Path) -> None:
             assert (await client.delete("/portfolios/mine")).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"{", 422),
-        (b"\xff\xfe", 422),
-        (b"[]", 422),
-        (b"[" * 5000, 422),
-        (b'{"weights": {"BTC": "x"}}', 422),
-        (b'{"weights": {"btc": 1}}', 422),
-        (b'{"weights": {"BTC": 1e400}}', 422),
-        (b'{"weights": {}}', 422),
-        (b'{"weights": {"DOGE": 1}}', 422),
-        (b'{"weights": {"BTC": 1}, "account": "me"}', 422),
-        (b'{"weights": {"BTC": 1}, "value": -5}', 422),
-        (b'{"unknown": 1}', 422),
-        (b"x" * 70_000, 413),
-    ],
-)
-async def test_a_wrong_portfolio_is_a_problem(tmp_path: Path, body: bytes, status: int) -> None:
+WRONG = {
+    b"{": 422,
+    b"\xff\xfe": 422,
+    b"[]": 422,
+    b"[" * 5000: 422,
+    b'{"weights": {"BTC": "x"}}': 422,
+    b'{"weights": {"btc": 1}}': 422,
+    b'{"weights": {"BTC": 1e400}}': 422,
+    b'{"weights": {}}': 422,
+    b'{"weights": {"DOGE": 1}}': 422,
+    b'{"weights": {"BTC": 1}, "account": "me"}': 422,
+    b'{"weights": {"BTC": 1}, "value": -5}': 422,
+    b'{"weights": {"BTC": 1}, "limits": {"max_var": 0}}': 422,
+    b'{"unknown": 1}': 422,
+    b"x" * 70_000: 413,
+}
+
+
+async def test_a_wrong_portfolio_is_a_problem(tmp_path: Path) -> None:
     async with a_risk(a_settings(NOWHERE, tmp_path)) as client:
-        answer = await client.put("/portfolios/mine", content=body)
-        assert answer.status_code == status
-        assert answer.headers["content-type"] == "application/problem+json"
+        for body, status in WRONG.items():
+            answer = await client.put("/portfolios/mine", content=body)
+            assert (answer.status_code, body) == (status, body)
+            assert answer.headers["content-type"] == "application/problem+json"
         assert [each["name"] for each in (await client.get("/portfolios")).json()] == ["default"]
 
 
@@ -255,6 +258,17 @@ async def test_metrics_and_scenarios(tmp_path: Path) -> None:
         assert 'risk_value{portfolio="default"} ' in text
         assert (await client.get("/scenarios")).json() == {}
         assert (await client.get("/limits")).json() == {"default": {}}
+
+
+async def test_every_route_is_described(tmp_path: Path) -> None:
+    app = create_app(a_settings(NOWHERE, tmp_path))
+    async with a_risk(a_settings(NOWHERE, tmp_path)) as client:
+        described = (await client.get("/openapi.json")).json()
+    routes = {route.path for route in app.routes if isinstance(route, Route)}
+    assert routes - {"/openapi.json"} == set(described["paths"])
+    text = json.dumps(described)
+    for name in re.findall(r"#/components/schemas/(\w+)", text):
+        assert name in described["components"]["schemas"]
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:
