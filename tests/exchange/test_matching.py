@@ -1,12 +1,13 @@
 """The rules of matching, each as a test; then random streams against the slow reference book."""
 
+import random
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exchange.matching import EngineState, MatchingEngine, UnknownOrderError, WorkingOrder
@@ -347,7 +348,8 @@ def test_the_cost_of_taking_is_what_taking_then_costs() -> None:
 
 # --- random streams -----------------------------------------------------------------------------
 
-PRICES = st.integers(95, 105)
+PRICES = st.integers(98, 103)
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 MODES = st.sampled_from(["none", "expire_taker", "expire_maker", "expire_both", "decrement"])
 
 
@@ -385,7 +387,7 @@ COMMANDS = st.lists(
             st.one_of(st.none(), PRICES),
         ),
     ),
-    min_size=1,
+    min_size=25,
     max_size=60,
 )
 
@@ -442,12 +444,49 @@ class Both:
             assert (int(working.remaining), int(working.quantity)) == (order.left, order.total)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
 @given(COMMANDS)
 def test_the_engine_says_what_the_slow_book_says(commands: list[Slow | tuple[object, ...]]) -> None:
     both = Both()
     for command in commands:
         both.do(command)
+        both.check()
+
+
+def a_random_order(rng: random.Random) -> Slow:
+    kind = rng.choice(["limit"] * 7 + ["market", "stop", "stop_limit"])
+    priced = kind in {"limit", "stop_limit"}
+    force = rng.choice(["GTC"] * 6 + ["IOC", "FOK"])
+    quantity = rng.randint(1, 20)
+    rests = priced and force == "GTC"
+    return Slow(
+        id=0,
+        account=rng.choice("abcd"),
+        buy=rng.random() < 0.5,
+        left=quantity,
+        price=rng.randint(96, 105) if priced else None,
+        stop=rng.randint(96, 105) if kind.startswith("stop") else None,
+        force=force,
+        post_only=rests and rng.random() < 0.1,
+        show=rng.randint(1, quantity) if rests and rng.random() < 0.3 else 0,
+        prevention=rng.choice(["none"] * 4 + [mode.value for mode in PREVENTION]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_long_random_stream_is_told_alike(seed: int) -> None:
+    rng = random.Random(seed)
+    both = Both()
+    for _ in range(3000):
+        chance = rng.random()
+        if chance < 0.7:
+            both.do(a_random_order(rng))
+        elif chance < 0.85:
+            both.do(("cancel", rng.randrange(1000)))
+        else:
+            quantity = rng.choice([None, rng.randint(1, 25)])
+            price = rng.choice([None, rng.randint(96, 105)])
+            both.do(("amend", rng.randrange(1000), quantity, price))
         both.check()
 
 
@@ -481,7 +520,7 @@ def lively(*, levels: int) -> MatchingEngine:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
 @given(COMMANDS, st.integers(0, 60), st.integers(0, 3))
 def test_a_restored_engine_goes_on_as_if_nothing_had_happened(
     commands: list[Slow | tuple[object, ...]], cut: int, levels: int
@@ -496,7 +535,7 @@ def test_a_restored_engine_goes_on_as_if_nothing_had_happened(
     assert msgspec.json.encode(after.state()) == msgspec.json.encode(whole.state())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
 @given(COMMANDS, st.integers(0, 3))
 def test_what_is_filled_is_what_was_asked_and_no_trade_is_one_sided(
     commands: list[Slow | tuple[object, ...]], levels: int
