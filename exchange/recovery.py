@@ -7,40 +7,54 @@ may be lost: ``repair`` says what it would be.
 """
 
 import gc
-import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from exchange.commands import decode
-from exchange.journal import (
-    BadRecordError,
+from exchange.examination import (
+    CorruptJournalError,
+    Examination,
+    Lost,
+    examine,
+    good_states,
+    lost_from,
+    start_of,
+)
+from exchange.journal_file import (
     Head,
     JournalError,
     JournalFile,
     Record,
     Saved,
     Synchronous,
-    checked,
-    linked,
-    locked,
     moment,
 )
-from exchange.venue import Outcome, Venue, digest
+from exchange.repairs import Repair, proposed, repair, rewritten
+from exchange.venue import Outcome, Venue
+from market.errors import MarketError
 from market.events import Fact
 from market.wire import encode
 
-_CHUNK: Final = 10_000
-_SHOWN: Final = 20
-
-
-class CorruptJournalError(JournalError):
-    """The journal is damaged where good records follow; it takes a repair to start again."""
+__all__ = [
+    "CorruptJournalError",
+    "Examination",
+    "Lost",
+    "Recovered",
+    "Repair",
+    "Told",
+    "Verification",
+    "examine",
+    "opened",
+    "proposed",
+    "recover",
+    "repair",
+    "verify",
+]
 
 
 class Told(NamedTuple):
@@ -48,33 +62,6 @@ class Told(NamedTuple):
 
     upto: int
     tell: Callable[[int, Sequence[Fact]], None]
-
-
-class Examination(NamedTuple):
-    """How whole a journal is: its links hold from ``start`` to ``head``."""
-
-    start: Head
-    head: Head
-    problem: BadRecordError | None = None
-    torn: bool = False  # nothing good comes after the bad record
-
-
-class Lost(NamedTuple):
-    """What a cut takes away: the readable records from ``seq`` on, and what they asked for."""
-
-    seq: int
-    problem: str
-    commands: int
-    kinds: dict[str, int]
-    bodies: tuple[str, ...]
-    kept: Path | None = None  # the journal as it was found
-
-    def __str__(self) -> str:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items()) or "none"
-        return (
-            f"record {self.seq}: {self.problem}; lost from there on: "
-            f"{self.commands} readable commands ({kinds})"
-        )
 
 
 class Recovered(NamedTuple):
@@ -104,26 +91,6 @@ class Verification(NamedTuple):
         return self.problem is None and all(self.snapshots.values())
 
 
-class Repair(NamedTuple):
-    """How a damaged journal can be made whole: what it keeps, and what is lost for good."""
-
-    keeps: str
-    lost: Lost
-    start: Head
-    until: int
-
-
-def examine(file: JournalFile) -> Examination:
-    """Check every link; return how far they hold."""
-    start = head = _start(file)
-    try:
-        for record in checked(file.records(start.seq), start):
-            head = Head(record.seq, record.link)
-    except BadRecordError as error:
-        return Examination(start, head, error, not _good_after(file, error.seq))
-    return Examination(start, head)
-
-
 def opened(
     path: Path, *, synchronous: Synchronous = "full", told: Told | None = None
 ) -> tuple[JournalFile, Recovered]:
@@ -142,9 +109,9 @@ def opened(
     try:
         found = recover(file, told)
         if found.lost is not None or not file.is_full_length():
-            start = _start(file)
+            start = start_of(file)
             file.close()
-            aside = _rewrite(path, start.seq, found.head.seq)
+            aside = rewritten(path, start.seq, found.head.seq)
             lost = found.lost or Lost(found.head.seq + 1, "the file was cut short", 0, {}, ())
             found = found._replace(lost=lost._replace(kept=aside))
             file = JournalFile(path, synchronous=synchronous)
@@ -164,7 +131,7 @@ def recover(file: JournalFile, told: Told | None = None) -> Recovered:
                 f"{file.path}: {found.problem}, and good records follow it; "
                 f"`python -m exchange repair` says what would be lost"
             )
-        lost = _lost(file, found.problem)
+        lost = lost_from(file, found.problem)
     venue, seq = _newest_good(file, found, found.head.seq if told is None else told.upto)
     count = 0
     with _without_collector():
@@ -201,100 +168,6 @@ def verify(file: JournalFile) -> Verification:
     )
 
 
-def proposed(file: JournalFile) -> Repair | None:
-    """Return how the journal can be repaired, None when it is whole."""
-    found = examine(file)
-    if found.problem is None:
-        return None
-    lost = _lost(file, found.problem)
-    for snapshot in _good_states(file):
-        if snapshot.seq >= found.problem.seq and (end := _whole_from(file, snapshot)):
-            keeps = f"every command: the snapshot at record {snapshot.seq} stands for all before it"
-            past = lost._replace(commands=0, kinds={}, bodies=())
-            return Repair(keeps, past, Head(snapshot.seq, snapshot.link), end)
-    return Repair(
-        f"records {found.start.seq + 1} to {found.head.seq}", lost, found.start, found.head.seq
-    )
-
-
-def repair(path: Path, plan: Repair) -> Path:
-    """Write a whole journal in place of a damaged one; return where the damaged one is kept."""
-    return _rewrite(path, plan.start.seq, plan.until)
-
-
-def _rewrite(path: Path, since: int, until: int) -> Path:
-    """Keep only the records in (since, until], in a new file; return where the old one is."""
-    made, aside = path.with_name(f"{path.name}.repaired"), _aside(path)
-    with locked(path):
-        _remove(made)
-        with JournalFile(path, read_only=True) as old, JournalFile(made) as new:
-            _copy(old, new, since, until)
-        for end in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + end)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + end))
-        made.rename(path)
-        _remove(made)
-    return aside
-
-
-def _start(file: JournalFile) -> Head:
-    """Return the place before the first record: a snapshot's, where the older ones are gone."""
-    first = file.first()
-    before = 0 if first is None else first.seq - 1
-    for snapshot in file.snapshots():
-        if snapshot.seq == before or first is None:
-            return Head(snapshot.seq, snapshot.link)
-    return Head()
-
-
-def _good_after(file: JournalFile, bad: int) -> bool:
-    """Whether any record beyond the bad one is the true successor of the one before it."""
-    before: Record | None = None
-    try:
-        for record in file.records(bad - 1):
-            if before is not None and _follows(before, record):
-                return True
-            before = record
-    except sqlite3.Error:
-        newest = file.newest(2)
-        return len(newest) == 2 and newest[0].seq > bad and _follows(newest[1], newest[0])
-    return False
-
-
-def _follows(before: Record, record: Record) -> bool:
-    link = linked(before.link, record.seq, record.time, record.body)
-    return record.seq == before.seq + 1 and record.link == link
-
-
-def _lost(file: JournalFile, bad: BadRecordError) -> Lost:
-    kinds: Counter[str] = Counter()
-    bodies: list[str] = []
-    try:
-        for record in file.records(bad.seq - 1):
-            kinds[_kind(record.body)] += 1
-            if len(bodies) < _SHOWN:
-                bodies.append(f"{record.seq} {moment(record.time).isoformat()} {record.body}")
-    except (sqlite3.Error, TypeError, OverflowError):  # unreadable from here on
-        pass
-    return Lost(bad.seq, bad.problem, kinds.total(), dict(kinds), tuple(bodies))
-
-
-def _kind(body: object) -> str:
-    try:
-        tag = msgspec.json.decode(str(body), type=dict[str, object]).get("command")
-    except msgspec.MsgspecError:
-        tag = None
-    return str(tag) if tag is not None else "unreadable"
-
-
-def _good_states(file: JournalFile) -> Iterator[Saved]:
-    """Yield the snapshots whose state is what was hashed, newest first."""
-    for snapshot in file.snapshots():
-        if snapshot.state is not None and digest(snapshot.state) == snapshot.hash:
-            yield snapshot
-
-
 def _on_chain(file: JournalFile, found: Examination, snapshot: Saved) -> bool:
     if snapshot.seq == found.start.seq:
         return snapshot.link == found.start.link
@@ -303,7 +176,7 @@ def _on_chain(file: JournalFile, found: Examination, snapshot: Saved) -> bool:
 
 
 def _usable(file: JournalFile, found: Examination) -> Iterator[Saved]:
-    for snapshot in _good_states(file):
+    for snapshot in good_states(file):
         if found.start.seq <= snapshot.seq <= found.head.seq and _on_chain(file, found, snapshot):
             yield snapshot
 
@@ -311,17 +184,24 @@ def _usable(file: JournalFile, found: Examination) -> Iterator[Saved]:
 def _newest_good(file: JournalFile, found: Examination, upto: int) -> tuple[Venue, int]:
     """Return the newest snapshot's venue, of those no later than ``upto`` if there is one."""
     usable = [*_usable(file, found)]
-    for snapshot in [s for s in usable if s.seq <= upto] or usable:
-        return Venue.restored(snapshot.state or b""), snapshot.seq
-    return _from_nothing(file, found)
+    early = [snapshot for snapshot in usable if snapshot.seq <= upto]
+    return _first_restored([*early, *usable]) or _from_nothing(file, found)
 
 
 def _oldest_good(file: JournalFile, found: Examination) -> tuple[Venue, int]:
     if not found.start.seq:
         return Venue(), 0
-    for snapshot in reversed([*_usable(file, found)]):
-        return Venue.restored(snapshot.state or b""), snapshot.seq
-    return _from_nothing(file, found)
+    return _first_restored([*_usable(file, found)][::-1]) or _from_nothing(file, found)
+
+
+def _first_restored(snapshots: Iterable[Saved]) -> tuple[Venue, int] | None:
+    """Return the first venue that can be restored: a state may be of another version."""
+    for snapshot in snapshots:
+        try:
+            return Venue.restored(snapshot.state or b""), snapshot.seq
+        except (msgspec.MsgspecError, MarketError, ValueError):
+            continue
+    return None
 
 
 def _from_nothing(file: JournalFile, found: Examination) -> tuple[Venue, int]:
@@ -339,43 +219,6 @@ def _replay(venue: Venue, records: Iterable[Record]) -> Iterator[tuple[Record, O
         except Exception as error:
             raise JournalError(f"record {record.seq} cannot be carried out: {error!r}") from error
         yield record, outcome
-
-
-def _whole_from(file: JournalFile, snapshot: Saved) -> int:
-    """Return the last record when all after the snapshot are good, 0 when they are not."""
-    end = snapshot.seq
-    try:
-        for record in checked(file.records(snapshot.seq), Head(snapshot.seq, snapshot.link)):
-            end = record.seq
-    except BadRecordError:
-        return 0
-    return end
-
-
-def _copy(old: JournalFile, new: JournalFile, since: int, until: int) -> None:
-    chunk: list[Record] = []
-    for record in old.records(since, until):
-        chunk.append(record)
-        if len(chunk) == _CHUNK:
-            new.write(chunk)
-            chunk = []
-    if chunk:
-        new.write(chunk)
-    kept = [s for s in old.snapshots() if since <= s.seq <= until]
-    for snapshot in reversed(kept):
-        new.save(snapshot)
-
-
-def _aside(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    return aside
-
-
-def _remove(path: Path) -> None:
-    for end in ("", "-wal", "-shm", ".lock"):
-        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 @contextmanager

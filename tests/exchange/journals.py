@@ -41,7 +41,7 @@ class Written(NamedTuple):
 def written(folder: Path, *, seed: int = 7, count: int = 300, every: int = 100) -> Written:
     """Write a journal of random commands, with a snapshot ``every`` so many records."""
     path, venue, head, records = folder / "journal.db", Venue(), Head(), list[Record]()
-    with JournalFile(path) as file:
+    with JournalFile(path, synchronous="normal") as file:
         for number, command in enumerate(random_commands(seed, count)):
             time = NOON + timedelta(seconds=number)
             if not venue.handle(command, time).changed:
@@ -49,9 +49,9 @@ def written(folder: Path, *, seed: int = 7, count: int = 300, every: int = 100) 
             record = following(head, command, time)
             records.append(record)
             head = Head(record.seq, record.link)
-            file.write([record])
             if record.seq % every == 0:
                 file.save(Saved(*head, venue.state_hash(), venue.snapshot()))
+        file.write(records)
     return Written(path, records, venue.state_hash())
 
 

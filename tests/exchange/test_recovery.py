@@ -28,7 +28,7 @@ from exchange.recovery import (
     verify,
 )
 from exchange.upkeep import main
-from exchange.venue import Outcome, Venue
+from exchange.venue import Outcome, Venue, digest
 from market.settings import ROOT
 from tests.exchange.journals import Written, answer, damage, replayed, written
 from tests.exchange.venues import NOON, a_charter, an_order
@@ -73,6 +73,15 @@ def test_a_snapshot_that_is_not_what_was_hashed_is_passed_over(tmp_path: Path, h
     journal = written(tmp_path)
     damage(journal.path, harm)
     found = recovered(journal.path)
+    assert (found.snapshot, found.venue.state_hash()) == (0, journal.state)
+
+
+def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path) -> None:
+    journal = written(tmp_path)
+    with JournalFile(journal.path) as file:
+        for snapshot in list(file.snapshots()):
+            file.save(snapshot._replace(state=b"{}", hash=digest(b"{}")))
+        found = recover(file)
     assert (found.snapshot, found.venue.state_hash()) == (0, journal.state)
 
 
