@@ -95,7 +95,7 @@ class OurBook:
     def __init__(self) -> None:
         self._book = OrderBook()
         self._orders: dict[int, Order] = {}
-        self._matches: list[tuple[int, list[Match]]] = []
+        self._trades: list[Traded] = []
         self._requests = [
             PlaceOrder(account="ann", symbol=BTC, side=side, quantity=Decimal(1))
             for side in (Side.SELL, Side.BUY)
@@ -103,31 +103,28 @@ class OurBook:
 
     def run(self, commands: Sequence[Command]) -> None:
         """Carry the commands out."""
-        bids, asks, orders = self._book.bids, self._book.asks, self._orders
+        bids, asks, orders, trades = self._book.bids, self._book.asks, self._orders, self._trades
+        matches: list[Match] = []
         for kind, order_id, buy, price, quantity in commands:
             own, opposite = (bids, asks) if buy else (asks, bids)
             if kind == CANCEL:
                 own.remove(orders.pop(order_id))
                 continue
-            matches: list[Match] = []
             key = price if buy else -price
             left = opposite.take(-key if kind == LIMIT else ANY_PRICE, quantity, matches)
             if matches:
-                self._matches.append((order_id, matches))
-                for maker, _, _ in matches:
+                for maker, lots, _ in matches:
+                    trades.append((order_id, maker.id, lots, abs(maker.key)))
                     if not maker.shown:
                         del orders[maker.id]
+                matches.clear()
             if left and kind == LIMIT:
                 order = orders[order_id] = Order(order_id, self._requests[buy], key, left)
                 own.add(order)
 
     def trades(self) -> list[Traded]:
         """Return every trade so far."""
-        return [
-            (taker, maker.id, lots, maker.price)
-            for taker, matches in self._matches
-            for maker, lots, _ in matches
-        ]
+        return self._trades
 
     def has(self, order_id: int) -> bool:
         """Whether an order rests."""
