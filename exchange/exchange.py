@@ -78,7 +78,7 @@ class Exchange:
         self._orders_told = int(self.orders.footnote or 0)
         self._told = 0
         self.leaving = asyncio.Event()
-        self._silent: set[Symbol] = set()
+        self._silent = set(settings.instruments)  # an opening venue has heard of none
         self.desk = self._open_desk()
 
     @asynccontextmanager

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
@@ -17,7 +18,8 @@ from market.values import Instrument, Symbol
 
 log = structlog.get_logger("exchange.merging")
 
-RETRY_REFUSED_S = 5.0
+RETRY_REFUSED_S: Final = 5.0
+MOST_SEQ: Final = 2**63
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class Merging:
         clock: the time of a change of state.
         stale_after_s: how long a connected source may be silent.
         on_tick: told of each merged tick, after it was published.
+        now: seconds on a clock that never goes back; the event loop's, unless another is given.
     """
 
     def __init__(
@@ -56,10 +59,11 @@ class Merging:
         clock: Clock,
         stale_after_s: float,
         on_tick: Callable[[Tick], None] = lambda _: None,
+        now: Callable[[], float] = lambda: asyncio.get_running_loop().time(),
     ) -> None:
         self.sources = {of.symbol: Source(of) for of in instruments}
         self._hub, self._clock, self._on_tick = hub, clock, on_tick
-        self._stale_after = stale_after_s
+        self._stale_after, self._now = stale_after_s, now
 
     @property
     def states(self) -> dict[Symbol, State]:
@@ -119,7 +123,7 @@ class Merging:
     ) -> None:
         async for facts in batches:
             for fact in facts:
-                self._take(source, fact)
+                self.take(source.instrument.symbol, fact)
             source.last_id = feed.last_id
 
     def watch(self, now: float) -> None:
@@ -130,7 +134,9 @@ class Merging:
             if now - max(source.heard, source.connected_at) > self._stale_after:
                 self._change(source, State.STALE)
 
-    def _take(self, source: Source, fact: Fact) -> None:
+    def take(self, symbol: Symbol, fact: Fact) -> None:
+        """Take the next fact of a source's stream, or of the line that it comes over."""
+        source = self.sources[symbol]
         if isinstance(fact, Tick):
             self._merge(source, fact)
         else:
@@ -152,22 +158,23 @@ class Merging:
             case Shutdown(reason=reason):
                 log.info("source_leaving", symbol=source.instrument.symbol, reason=reason)
             case FeedOpened():
-                source.connected_at = asyncio.get_running_loop().time()
+                source.connected_at = self._now()
 
     def _merge(self, source: Source, tick: Tick) -> None:
         """Publish a source's tick under the exchange's own number, when it is one."""
         of = source.instrument
-        if tick.symbol != of.symbol:
-            self._fault(source, "source_lies", problem=f"a tick of {tick.symbol[:20]!r}")
+        if tick.symbol != of.symbol or not 0 < tick.seq < MOST_SEQ:
+            problem = f"tick {tick.seq % MOST_SEQ} of {tick.symbol[:20]!r}"
+            self._fault(source, "source_lies", problem=problem)
             return
+        self._count(source, tick.seq)
         try:
             price, volume = of.price(tick.price), of.quantity(tick.volume)
             time = _in_utc(tick.time)
         except InvalidValueError as error:
             self._fault(source, "source_lies", problem=str(error))
             return
-        self._count(source, tick.seq)
-        source.heard = asyncio.get_running_loop().time()
+        source.heard = self._now()
         self._change(source, State.UP)
         seq = source.tick.seq + 1 if source.tick is not None else 1
         merged = Tick(symbol=of.symbol, price=price, volume=volume, time=time, seq=seq)

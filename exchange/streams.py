@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from starlette.requests import Request
 
-from exchange.accounts import AccountView
+from exchange.accounts import UNLIMITED, AccountView
 from exchange.api.keys import Keys
 from exchange.blotter import OrderView
 from market.events import BookUpdate, Fact, Snapshot, SourceState, Tick, Trade
@@ -125,6 +125,9 @@ class AccountStream(StreamEndpoint):
         """Return the filter of the account in the path, and the last id asked for."""
         account = str(request.path_params["account"])
         self._keys.admit(request, account)
+        if account in UNLIMITED:
+            detail = f"{account} is the exchange's own account, and tells nobody of its orders."
+            raise ProblemError(422, "reserved-account", detail)
         if not self._exists(account):
             raise ProblemError(404, "unknown-account", f"There is no account {account[:64]!r}.")
         wishes, last_id = super().asked(request)

@@ -83,18 +83,20 @@ class Source:
 def settings(data: Path, **others: Any) -> Settings:
     """Return settings for a test: small, quick, with a house that quotes."""
     rules: Rules = others.pop("rules", Rules(house=HOUSE, max_open_orders=200))
+    sources: dict[Symbol, str] = others.pop("sources")
+    instruments = {symbol: INSTRUMENTS[symbol] for symbol in sources}
     charter = Charter(
-        instruments=tuple(INSTRUMENTS.values()), rules=rules, sourced=tuple(INSTRUMENTS)
+        instruments=tuple(instruments.values()), rules=rules, sourced=tuple(instruments)
     )
     given: dict[str, Any] = {
-        "instruments": INSTRUMENTS,
-        "sources": {},
+        "instruments": instruments,
+        "sources": sources,
         "charter": charter,
         "server": ServerSettings(farewell_s=0.2),
         "stream": StreamSettings(heartbeat_s=0.5),
         "data": data,
         "history": 10_000,
-        "stale_after_s": 0.6,
+        "stale_after_s": 30.0,
         "delay_s": 0.02,
     }
     return Settings(**given | others)

@@ -1,0 +1,473 @@
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Route
+from structlog.testing import capture_logs
+
+from exchange.api.operations import OPERATIONS
+from exchange.app import create_app
+from exchange.exchange import Exchange
+from market.clock import SystemClock
+from market.streaming import StreamSettings
+from tests.exchange.markets import BTC, META, TCS, Market, a_market, settings
+from tests.exchange.test_api_bodies import check_problem
+from tests.streams import asked, eventually
+
+
+def exact(text: str) -> Any:
+    """Return JSON with its numbers as they are written."""
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+# --- what is described is what is there -----------------------------------------------------------
+
+
+async def test_the_openapi_document_is_valid_and_complete(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        document = (await market.get("/openapi.json")).json()
+        page = await market.get("/docs")
+        home = await market.get("/")
+    OpenAPIV31SpecValidator(document).validate()
+    described = {(method.upper(), path) for path, of in document["paths"].items() for method in of}
+    assert described == {(one.method, one.path) for one in OPERATIONS}
+    assert all(path in page.text for _, path in described)
+    assert "<script" not in page.text
+    assert "//" not in page.text.replace("<!doctype", "")
+    assert home.headers["location"] == "/docs"
+
+
+async def test_every_route_is_described(tmp_path: Path) -> None:
+    made = Exchange(settings(tmp_path, sources={}), SystemClock())
+    app = create_app(made)
+    async with made.running():
+        pass
+    routes = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or ())
+        if method != "HEAD"
+    }
+    assert routes == {(one.method, one.path) for one in OPERATIONS}
+
+
+# --- the market -----------------------------------------------------------------------------------
+
+
+async def test_prices_are_exact_decimals_wherever_they_are_told(tmp_path: Path) -> None:
+    async with a_market(tmp_path) as market, asked(f"{market.base}/stream") as told:
+        first = (await told.until(lambda b: b.event == "snapshot"))[-1]
+        latest = await market.get("/market-data/META")
+        ticks = await market.get("/ticks?symbol=META&limit=1")
+    tick = next(t for t in exact(first.fields["data"])["ticks"] if t["symbol"] == "META")
+    assert str(tick["price"]) == "505.47"
+    assert exact(latest.text) == tick
+    assert exact(ticks.text) == [tick]
+    assert set(tick) == {"symbol", "price", "volume", "time", "seq"}
+    assert '"price":505.47,' in latest.text
+    assert tick["time"].endswith("Z")
+    assert len(tick["time"]) == len("2026-11-20T05:03:47.123456Z")
+
+
+async def test_instruments_and_books_are_told(tmp_path: Path) -> None:
+    async with a_market(tmp_path) as market:
+        instruments = (await market.get("/instruments")).json()
+        book = exact((await market.get("/book/TCS?depth=2")).text)
+        by_name = exact((await market.get("/book/tinkoff?depth=2")).text)
+    assert [one["symbol"] for one in instruments] == [BTC, TCS, META]
+    assert instruments[1] == {
+        "symbol": "TCS",
+        "name": "Tinkoff",
+        "quote": "USDT",
+        "tick_size": 0.01,
+        "lot_size": 1,
+        "trading_state": "trading",
+    }
+    assert [str(price) for price, _ in book["bids"]] == ["33.94", "33.93"]
+    assert [str(price) for price, _ in book["asks"]] == ["33.96", "33.97"]
+    assert by_name["bids"] == book["bids"]
+
+
+async def test_the_stream_tells_trades_and_books_to_those_who_ask(tmp_path: Path) -> None:
+    async with (
+        a_market(tmp_path, TCS) as market,
+        asked(f"{market.base}/stream?events=trade,book") as told,
+        asked(f"{market.base}/stream") as quiet,
+    ):
+        order = (await market.order(quantity=3)).json()
+        market.sources[TCS].tick("40")
+        seen = await told.until(lambda b: b.event == "book" and b.data["bids"][0][0] == 39.99)
+        usual = await quiet.until(lambda b: b.event == "tick")
+        trades = (await market.get("/trades?symbol=TCS")).json()
+    (trade,) = [block.data for block in seen if block.event == "trade"]
+    assert trade == {
+        "symbol": "TCS",
+        "price": 33.96,
+        "quantity": 3,
+        "side": "buy",
+        "trade_id": order["fills"][0]["trade_id"],
+        "time": order["time"],
+    }
+    assert trades == [trade]
+    books = [block.data for block in seen if block.event == "book"]
+    assert set(books[0]) == {"symbol", "bids", "asks", "time"}
+    assert len(books[-1]["bids"]) == len(books[-1]["asks"]) == 5
+    assert {block.event for block in usual} <= {"", "snapshot", "tick"}
+
+
+async def test_old_clients_get_all_prices_again_and_again(tmp_path: Path) -> None:
+    async with a_market(tmp_path) as market, asked(f"{market.base}/api/prices") as told:
+        blocks = [await anext(aiter(told.events())) for _ in range(3)]
+        head = await market.client.head("/api/prices")
+        assert market.exchange.is_up
+    assert {block.event for block in blocks} == {"price_changes"}
+    prices = exact(blocks[0].fields["data"])
+    assert {name: str(price) for name, price in prices.items()} == {
+        "bitcoin": "70400",
+        "tinkoff": "33.95",
+        "meta": "505.47",
+    }
+    assert head.status_code == 200
+
+
+async def test_old_clients_count_as_streams(tmp_path: Path) -> None:
+    limits = StreamSettings(max_streams=1)
+    async with a_market(tmp_path, TCS, stream=limits) as market:
+        async with asked(f"{market.base}/api/prices") as told:
+            await anext(aiter(told.events()))
+            refused = await market.get("/api/prices")
+            check_problem(refused, 503, "too-many-streams")
+        await eventually(lambda: True)
+        assert "Retry-After" in refused.headers
+
+
+async def test_a_price_that_is_too_old_takes_no_orders(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, stale_after_s=0.3) as market:
+        await eventually(lambda: not market.exchange.desk.venue.is_fresh(TCS))
+        got = await market.order()
+        check_problem(got, 503, "no-fresh-price")
+        market.sources[TCS].tick()
+        await eventually(lambda: market.exchange.desk.venue.is_fresh(TCS))
+        assert (await market.order()).status_code == 200
+    assert got.headers["retry-after"] == "1"
+
+
+async def test_before_its_first_tick_a_symbol_has_no_price(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, opened=False) as market:
+        check_problem(await market.get("/market-data/TCS"), 404, "no-price-yet")
+        check_problem(await market.order(), 503, "no-fresh-price")
+
+
+# --- orders and accounts --------------------------------------------------------------------------
+
+
+def check_identity(account: dict[str, Any]) -> None:
+    held = sum((p["quantity"] * p["mark"] for p in account["positions"]), Decimal(0))
+    assert account["equity"] == account["cash"] + held
+    profit = account["realized_pnl"] + account["unrealized_pnl"]
+    assert account["equity"] == account["starting_cash"] + profit
+
+
+async def test_a_round_trip_leaves_the_books_exact(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        await market.order(quantity=3)
+        market.sources[TCS].tick("41.17")
+        await eventually(lambda: market.exchange.desk.venue.marks[TCS] == Decimal("41.17"))
+        sold = exact((await market.order(side="sell", quantity=2)).text)
+        account = exact((await market.get("/accounts/ann")).text)
+        leaders = exact((await market.get("/leaderboard")).text)
+        everyone = exact((await market.get("/accounts")).text)
+    assert str(sold["average_price"]) == "41.16"
+    assert set(account) >= {
+        "account",
+        "cash",
+        "equity",
+        "realized_pnl",
+        "unrealized_pnl",
+        "fees",
+        "positions",
+    }
+    assert account["realized_pnl"] == Decimal("14.40")
+    assert set(account["positions"][0]) >= {
+        "symbol",
+        "quantity",
+        "average_price",
+        "mark",
+        "unrealized_pnl",
+    }
+    check_identity(account)
+    assert everyone == [account]
+    assert leaders[0]["profit"] == account["equity"] - 1_000_000
+    assert leaders[0]["rank"] == 1
+
+
+ANSWER = {
+    "order_id",
+    "client_order_id",
+    "account",
+    "symbol",
+    "side",
+    "type",
+    "time_in_force",
+    "status",
+    "quantity",
+    "filled_quantity",
+    "average_price",
+    "fee",
+    "fills",
+    "time",
+}
+
+
+async def test_an_order_is_looked_up_amended_and_cancelled(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        placed = (await market.order(price=30, quantity=5, type="limit")).json()
+        path = f"/orders/{placed['order_id']}"
+        amended = await market.client.patch(path, json={"quantity": 3})
+        found = await market.get(path)
+        working = await market.get("/orders?account=ann&status=open")
+        cancelled = await market.client.delete(path)
+        again = await market.client.delete(path)
+        after = await market.client.patch(path, json={"quantity": 2})
+        listed = await market.get("/orders?account=ann")
+        nothing = await market.get("/orders?account=ann&status=odd")
+    assert set(placed) >= ANSWER
+    assert placed["status"] == "open"
+    assert amended.json()["quantity"] == 3
+    assert found.json() == amended.json()
+    assert working.json() == [amended.json()]
+    assert cancelled.json()["status"] == "cancelled"
+    check_problem(again, 409, "not-cancellable")
+    check_problem(after, 409, "not-cancellable")
+    assert listed.json() == [cancelled.json()]
+    check_problem(nothing, 422, "invalid-query")
+
+
+async def test_all_open_orders_of_an_account_are_cancelled_at_once(tmp_path: Path) -> None:
+    async with a_market(tmp_path) as market:
+        for symbol, price in (("TCS", 30), ("TCS", 31), ("META", 500)):
+            await market.order(symbol=symbol, price=price)
+        one = await market.client.delete("/orders?account=ann&symbol=META")
+        rest = await market.client.delete("/orders?account=ann")
+        nobody = await market.client.delete("/orders?account=nobody")
+    assert [order["symbol"] for order in one.json()] == ["META"]
+    assert [order["price"] for order in rest.json()] == [30, 31]
+    check_problem(nobody, 404, "unknown-account")
+
+
+async def test_the_same_client_order_id_is_answered_the_same(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        first = await market.order(client_order_id="a-1")
+        again = await market.order(client_order_id="a-1", quantity=7)
+        account = (await market.get("/accounts/ann")).json()
+    assert first.json() == again.json()
+    assert account["positions"][0]["quantity"] == 1
+
+
+async def test_an_account_is_configured_before_it_trades(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        put = market.client.put
+        opened = await put("/accounts/ann", json={"starting_cash": 500, "short_selling": True})
+        short = await market.order(side="sell")
+        late = await put("/accounts/ann", json={"starting_cash": 1})
+        wrong = await put("/accounts/ann", json={"leverage": 1e9, "short_selling": 1})
+        huge = await put("/accounts/ann", json={"leverage": 1000})
+        unnamed = await put("/accounts/%00", json={})
+        house = await put("/accounts/house", json={"short_selling": True})
+    assert opened.json()["cash"] == 500
+    assert opened.json()["short_selling"] is True
+    assert short.json()["status"] == "filled"
+    check_problem(late, 409, "starting-cash-fixed")
+    check_problem(wrong, 422, "invalid-body")
+    check_problem(huge, 422, "invalid-leverage")
+    check_problem(unnamed, 422, "invalid-account")
+    check_problem(house, 422, "reserved-account")
+
+
+async def test_what_cannot_be_paid_or_sold_is_refused(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        check_problem(await market.order(side="sell"), 409, "insufficient-position")
+        check_problem(await market.order(quantity=40_000, price=33), 409, "insufficient-funds")
+        check_problem(await market.get("/accounts/ann"), 404, "unknown-account")
+
+
+async def test_an_account_hears_of_its_own_orders_alone_and_resumes(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        await market.order(price=30, type="limit")
+        url = f"{market.base}/accounts/ann/stream"
+        async with asked(url) as told:
+            first = (await told.until(lambda b: b.event == "snapshot"))[-1]
+            await market.order(account="bob")
+            await market.order(quantity=2)
+            seen = await told.until(lambda b: b.event == "order_filled")
+        async with asked(url, headers={"Last-Event-ID": first.id}) as told:
+            again = await told.until(lambda b: b.event == "order_filled")
+        async with asked(f"{market.base}/accounts/nobody/stream") as nobody:
+            assert nobody.status == 404
+    assert first.data["account"]["account"] == "ann"
+    assert [order["price"] for order in first.data["orders"]] == [30]
+    events = [block for block in seen if block.id]
+    assert {block.data["account"] for block in events} == {"ann"}
+    assert [block.event for block in events] == ["order_accepted", "order_filled"]
+    assert [block.raw for block in again if block.id] == [block.raw for block in events]
+
+
+# --- who may ---------------------------------------------------------------------------------------
+
+KEYS = {"ann": "secret-of-ann", "bob": "secret-of-bob"}
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+async def test_with_keys_every_account_route_needs_its_own(tmp_path: Path) -> None:
+    ann = bearer(KEYS["ann"])
+    body = {"account": "ann", "symbol": "TCS", "quantity": 1}
+    async with a_market(tmp_path, TCS, keys=KEYS) as market:
+        placed = await market.post("/buy", {**body, "price": 30}, headers=ann)
+        routes: list[tuple[str, str, dict[str, Any] | None]] = [
+            ("POST", "/buy", body),
+            ("POST", "/sell", body),
+            ("POST", "/orders", {**body, "side": "buy"}),
+            ("GET", "/orders?account=ann", None),
+            ("DELETE", "/orders?account=ann&symbol=META", None),
+            ("GET", f"/orders/{placed.json()['order_id']}", None),
+            ("PATCH", f"/orders/{placed.json()['order_id']}", {"quantity": 1}),
+            ("DELETE", f"/orders/{placed.json()['order_id']}", None),
+            ("GET", "/accounts/ann", None),
+            ("PUT", "/accounts/ann", {"short_selling": True}),
+            ("GET", "/accounts/ann/stream", None),
+        ]
+        for method, path, sent in routes:
+            ask = market.client.build_request
+            none = await market.client.send(ask(method, path, json=sent))
+            check_problem(none, 401, "key-missing")
+            assert none.headers["www-authenticate"] == "Bearer"
+            for wrong in (KEYS["bob"], "nonsense", "secret-of-ann ann", "Ω"):
+                headers = {"Authorization": f"Bearer {wrong}".encode()}
+                refused = await market.client.send(ask(method, path, json=sent, headers=headers))
+                check_problem(refused, 403, "key-refused")
+        keyed = {"X-API-Key": KEYS["ann"]}
+        assert (await market.get("/accounts/ann", headers=keyed)).status_code == 200
+        listed = (await market.get("/accounts", headers=ann)).json()
+        check_problem(await market.get("/accounts"), 401, "key-missing")
+        check_problem(await market.get("/orders/999"), 401, "key-missing")
+        check_problem(await market.client.post("/buy", content=b"x"), 401, "key-missing")
+        assert (await market.get("/leaderboard")).status_code == 200
+        assert market.exchange.desk.placed == {"open": 1}
+    assert [one["account"] for one in listed] == ["ann"]
+
+
+async def test_without_a_key_of_its_own_an_account_cannot_be_used(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, keys=KEYS) as market:
+        body = {"account": "eve", "symbol": "TCS", "quantity": 1}
+        for secret in (KEYS["ann"], "-", "eve"):
+            got = await market.post("/buy", body, headers={"X-API-Key": secret.encode() + b"."})
+            check_problem(got, 403, "key-refused")
+
+
+async def test_orders_beyond_the_pace_are_told_to_come_later(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, orders_per_s=3.0) as market:
+        answers = [await market.order() for _ in range(6)]
+        other = await market.order(account="bob")
+        refused = [one for one in answers if one.status_code != 200]
+        assert (await market.get("/accounts/ann")).status_code == 200
+    assert [one.status_code for one in answers[:3]] == [200, 200, 200]
+    assert refused
+    check_problem(refused[0], 429, "too-many-orders")
+    assert int(refused[0].headers["retry-after"]) >= 1
+    assert other.status_code == 200
+
+
+@pytest.mark.parametrize("header", ["last-event-id", "authorization", "x-api-key", "content-type"])
+async def test_a_web_page_may_ask_with_the_headers_it_needs(tmp_path: Path, header: str) -> None:
+    asking = {
+        "Origin": "http://localhost:3000",
+        "Access-Control-Request-Method": "DELETE",
+        "Access-Control-Request-Headers": header,
+    }
+    async with a_market(tmp_path, TCS) as market:
+        preflight = await market.client.options("/orders/1", headers=asking)
+        missing = await market.get("/orders/1", headers={"Origin": "http://localhost:3000"})
+    assert preflight.status_code == 200
+    assert header in preflight.headers["access-control-allow-headers"].lower()
+    assert "DELETE" in preflight.headers["access-control-allow-methods"]
+    assert missing.headers["access-control-allow-origin"] == "*"
+
+
+# --- how it is -------------------------------------------------------------------------------------
+
+
+def figures(text: str) -> dict[str, float]:
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+async def test_metrics_count_what_happened(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market, asked(f"{market.base}/stream") as told:
+        await market.order()
+        await market.order(side="sell", quantity=5)
+        market.sources[TCS].tick("33.951")
+        await eventually(lambda: market.exchange.merging.sources[TCS].faults == 1)
+        market.sources[TCS].tick()
+        await told.until(lambda b: b.event == "tick")
+        head = market.exchange.market.hub.id
+        async with asked(f"{market.base}/stream", headers={"Last-Event-ID": head}):
+            got = await market.get("/metrics")
+    found = figures(got.text)
+    assert got.headers["content-type"].startswith("text/plain")
+    assert found["sandpit_readers"] == 2
+    assert found["sandpit_replays_total"] == 1
+    assert found["sandpit_deliveries_total"] >= 1
+    assert found["sandpit_bytes_total"] > 100
+    assert found['sandpit_ticks_total{symbol="TCS"}'] == 2
+    assert found['sandpit_source_faults_total{symbol="TCS"}'] == 1
+    assert found['sandpit_source_up{symbol="TCS"}'] == 1
+    assert found['sandpit_orders_total{status="filled"}'] == 1
+    assert found['sandpit_orders_total{status="refused"}'] == 1
+    assert found["sandpit_journal_backlog"] <= 1
+    assert 0 < found["sandpit_journal_head"] <= market.exchange.desk.head
+    assert found["sandpit_accounts"] == 1
+    assert found["sandpit_ring_depth"] == found["sandpit_stream_head"]
+    for name in ("gaps", "evictions", "refused_streams", "events", "commands"):
+        assert f"sandpit_{name}_total" in found
+    assert found["sandpit_lag_max"] >= found["sandpit_lag_p99"] >= 0
+
+
+async def test_the_log_says_who_is_ahead(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with a_market(tmp_path, TCS, status_s=0.02) as market:
+            await market.order()
+            await eventually(lambda: any(log["event"] == "leaderboard" for log in logs))
+    (first, *_) = [log for log in logs if log["event"] == "leaderboard"]
+    assert first["standing"] == "1. ann -0.01"
+
+
+async def test_nothing_runs_before_the_lifespan(tmp_path: Path) -> None:
+    made = Exchange(settings(tmp_path, sources={}), SystemClock())
+    create_app(made)
+    assert made.market.hub.head == 0
+    assert made.desk.commands == 0
+    async with made.running():
+        assert made.desk.commands == 1
+
+
+async def test_readers_are_bid_farewell(tmp_path: Path) -> None:
+    market: Market
+    async with a_market(tmp_path, TCS) as market:
+        url = market.base
+        async with (
+            asked(f"{url}/stream") as told,
+            asked(f"{url}/api/prices") as old,
+        ):
+            market.exchange.leave()
+            blocks = await told.rest()
+            await old.rest()
+    assert blocks[-1].event == "shutdown"
+    assert told.ended_well
+    assert old.ended_well
