@@ -73,10 +73,12 @@ def conditional_coverage(count: LikelihoodRatio, independent: LikelihoodRatio) -
 def traffic_light(observations: int, exceptions: int, probability: float = 0.01) -> Zone:
     """Return the zone: yellow from the 95 % point of the binomial, red from its 99.99 % point.
 
+    Without an exception it is green, however few the observations.
+
     Source: Basel Committee (1996), Supervisory framework for the use of backtesting; MAR99.
     """
     below = binomial_cdf(exceptions, observations, probability)
-    if below < 0.95:
+    if below < 0.95 or not exceptions:
         return Zone.GREEN
     return Zone.YELLOW if below < 0.9999 else Zone.RED
 

@@ -1,8 +1,10 @@
 """What is held, valued at every tick, and the risk of it, computed when it is asked for."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from math import sqrt
+from itertools import combinations, islice
+from math import isfinite, sqrt
 from typing import Final
 
 import numpy as np
@@ -23,6 +25,7 @@ from risk.report import CoverageReport, EstimateReport, TailReport
 PUBLISHED: Final = ("0.95", "0.99")
 ALL_LEVELS: Final = ("0.95", "0.975", "0.99")
 SCENARIOS_NEEDED: Final = 50
+MAX_PAIRS: Final = 30
 REMAKE_TICKS: Final = 1_000_000
 
 
@@ -33,11 +36,13 @@ class Terms:
     Attributes:
         horizon_s: trading seconds over which losses and volatility are told.
         year_s: trading seconds in a year; 31 536 000 where trading never stops.
+        benchmark: weights that portfolios are compared with, adding up to 1; {} for none.
         shocks: name of a scenario -> symbol (or ``*``) -> relative move of its price.
     """
 
     horizon_s: float = 60.0
     year_s: float = 31_536_000.0
+    benchmark: Mapping[str, float] = field(default_factory=dict)
     shocks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -56,6 +61,7 @@ class Book:
         self._quick: Exposures | None = None
         self._quick_of, self._quick_rows, self._quick_ticks = 0, 0, 0
         self.drift: float | None = None
+        self._values: deque[float] = deque(maxlen=market.estimators.scenarios)
         self.coverage = {level: Coverage(float(level)) for level in PUBLISHED}
 
     def hold(self, holdings: Holdings) -> None:
@@ -230,6 +236,42 @@ class Book:
             return np.zeros(0)
         return np.asarray(self._profits(clock.scenarios))
 
+    def marginal(self, deviation: float, estimate: Estimate) -> dict[Symbol, float]:
+        """Return the growth of the 99 % value at risk by one more unit of money in each asset."""
+        x = self.exposures()
+        unit = self.terms.horizon_s / deviation if deviation > 0 else 0.0
+        grown = measures.gaussian_value_at_risk(1.0, 0.99) * unit * (estimate.rates @ x)
+        return self.by_symbol(np.asarray(grown))
+
+    def performance(self) -> dict[str, float | None]:
+        """Return the ratios of the value as it was at the beats of the clock; {} before ten."""
+        clock = self.market.reference
+        values = np.array(self._values)
+        if clock is None or len(values) <= 10 or values.min() <= 0:
+            return {}
+        returns, periods = np.diff(values) / values[:-1], self.terms.year_s / clock.clock_s
+        return {
+            "sharpe": _number(lambda: measures.sharpe_ratio(returns, periods)),
+            "sortino": _number(lambda: measures.sortino_ratio(returns, periods)),
+            "calmar": _number(lambda: measures.calmar_ratio(returns, periods)),
+            "conditional_drawdown": _number(lambda: measures.conditional_drawdown(values)),
+            "ulcer_index": _number(lambda: measures.ulcer_index(values)),
+        }
+
+    def against_benchmark(self, estimate: Estimate) -> dict[str, float | None]:
+        """Return beta, correlation and tracking error (at the horizon) to the benchmark weights."""
+        value = self.value()
+        if value <= 0 or not self.terms.benchmark:
+            return {}
+        own = self.exposures() / value
+        other = np.array([self.terms.benchmark.get(name, 0.0) for name in self.market.symbols])
+        scaled = estimate.rates * self.terms.horizon_s
+        return {
+            "beta": _number(lambda: measures.beta(scaled, own, other)),
+            "correlation": _number(lambda: measures.correlation(scaled, own, other)),
+            "tracking_error": _number(lambda: measures.tracking_error(scaled, own, other)),
+        }
+
     def stress(self) -> dict[str, float]:
         """Return the loss in money of each named scenario, and of the worst stretch seen."""
         money = self.by_symbol(self.quantities * self.market.prices)
@@ -250,6 +292,8 @@ class Book:
             (level, zone now, zone before) of each forecast whose traffic light changed.
         """
         changed = []
+        if self.holdings is not None and self.ready:
+            self._values.append(self.value())
         if self._forecasts:
             loss = -float(self._profits(row[None, :])[0])
             for level, forecast in self._forecasts.items():
@@ -282,11 +326,14 @@ class Book:
             return None
         return clock.rates
 
-    def _attenuation(self) -> float | None:
-        table = self.market.attenuation()
-        if table is None or self.held.sum() < 2:
-            return None
-        return float(table[np.ix_(self.held, self.held)].min())
+    def _attenuation(self) -> dict[str, float]:
+        """Return what the reference keeps of the covariance of each pair held, 30 at most."""
+        table, names = self.market.attenuation(), self.market.symbols
+        held = np.flatnonzero(self.held).tolist()
+        if table is None:
+            return {}
+        pairs = islice(combinations(held, 2), MAX_PAIRS)
+        return {f"{names[i]}-{names[j]}": float(table[i, j]) for i, j in pairs}
 
     def _unit(self) -> float:
         """Return what turns money per root of a second into a share of the value."""
@@ -297,6 +344,15 @@ class Book:
         names = self.market.symbols
         unseen = [names[i] for i in np.flatnonzero(self.held & ~self.market.seen).tolist()]
         return [*unseen, *self.foreign]
+
+
+def _number(measure: Callable[[], float]) -> float | None:
+    """Return the measure, finite, or None where it cannot be had."""
+    try:
+        found = measure()
+    except (UnavailableError, OverflowError):
+        return None
+    return found if isfinite(found) else None
 
 
 def _root(variance: float, unit: float) -> float | None:

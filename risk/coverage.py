@@ -9,6 +9,9 @@ from risk.report import CoverageReport
 WINDOW: Final = 250
 """Forecasts that are looked at, as in Basel's framework."""
 
+JUDGED_FROM: Final = 50
+"""Forecasts before the light is lit: one bad beat out of two is no verdict."""
+
 
 class Coverage:
     """The exceptions of one kind of forecast at one level."""
@@ -21,6 +24,8 @@ class Coverage:
     def see(self, loss: float, forecast: float) -> Zone | None:
         """Take a loss and what was forecast for it; return the new zone when it changes."""
         self._hits.append(loss > forecast)
+        if len(self._hits) < JUDGED_FROM:
+            return None
         zone = traffic_light(len(self._hits), sum(self._hits), self.probability)
         if zone is self.zone:
             return None
@@ -39,6 +44,7 @@ class Coverage:
 
     def report(self) -> CoverageReport:
         """Return the tests of the window; a test that cannot be made is None."""
+        judged = len(self._hits) >= JUDGED_FROM
         if not self._hits:
             return CoverageReport(
                 observations=0, exceptions=0, kupiec_p=None, christoffersen_p=None, zone="unknown"
@@ -49,5 +55,5 @@ class Coverage:
             exceptions=self.exceptions,
             kupiec_p=kupiec(self.observations, self.exceptions, self.probability).p_value,
             christoffersen_p=independent,
-            zone=self.zone,
+            zone=self.zone if judged else "unknown",
         )

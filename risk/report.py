@@ -31,7 +31,7 @@ class EstimateReport(Struct, frozen=True, kw_only=True):
     clock_s: float | None
     n_eff: float
     relative_error: float | None
-    attenuation: float | None
+    attenuation: dict[str, float]
 
 
 class CoverageReport(Struct, frozen=True, kw_only=True):
@@ -100,6 +100,9 @@ class RiskReport(Fact, frozen=True, kw_only=True):
     amihud: dict[Symbol, float]
     estimate: EstimateReport | None
     tails: dict[str, TailReport]
+    marginal_value_at_risk: dict[Symbol, float]
+    performance: dict[str, float | None]
+    benchmark: dict[str, float | None]
     stress: dict[str, float]
     backtest: dict[str, CoverageReport]
     limits: dict[str, LimitReport]

@@ -23,6 +23,9 @@ def conventions(book: Book) -> dict[str, Any]:
         "volatility_annual": f"times sqrt({book.terms.year_s:g} s / horizon_s)",
         "value_at_risk": "quote currency over horizon_s, gaussian, zero mean, loss positive",
         "contributions": "share of volatility, Euler",
+        "marginal_value_at_risk": "of value_at_risk 0.99, by one unit of money in the asset",
+        "performance": "of the value at the beats of the reference clock, ratios a year",
+        "benchmark": dict(book.terms.benchmark),
         "drawdown": "fraction of the highest value since watched",
         "tails": "quote currency, scaled to horizon_s by the square root of time",
         "quantile_rule": "upper",
@@ -94,6 +97,9 @@ class Reporter:
             amihud=book.by_symbol(book.market.illiquidity),
             estimate=None if estimate is None else book.estimates(estimate),
             tails={} if deviation is None else book.tails(deviation),
+            marginal_value_at_risk=self._marginal(deviation, estimate),
+            performance=book.performance(),
+            benchmark={} if estimate is None else book.against_benchmark(estimate),
             stress={} if value is None else book.stress(),
             backtest=book.backtest(),
             limits=self._limits,
@@ -131,6 +137,11 @@ class Reporter:
     def _annual(self, share: float | None) -> float | None:
         terms = self._book.terms
         return None if share is None else share * sqrt(terms.year_s / terms.horizon_s)
+
+    def _marginal(self, deviation: float | None, estimate: Estimate | None) -> dict[Symbol, float]:
+        if deviation is None or estimate is None:
+            return {}
+        return self._book.marginal(deviation, estimate)
 
     def _diversification(self, estimate: Estimate | None) -> float | None:
         if estimate is None or not self._book.held.any():

@@ -53,16 +53,17 @@ class Settings:
     def from_env(cls, env: Environment) -> Self:
         """Read the settings; raise SettingsError that names the wrong one."""
         host, number = env.read("HOST", str), env.read("EXCHANGE_PORT", port)
+        names = symbols(env)
         value = env.read("STARTING_CASH", real(0.01, 1e15))
         return cls(
             exchange_url=env.read("EXCHANGE_URL", str, default=f"http://{host}:{number}"),
-            symbols=symbols(env),
+            symbols=names,
             portfolio=_portfolio(env, env.read("PORTFOLIO_VALUE", real(0.01, 1e15), default=value)),
             database=env.read("DATA_DIR", Path) / "risk.sqlite3",
             server=ServerSettings.from_env(env, "RISK_PORT"),
             stream=StreamSettings.from_env(env),
             estimators=_estimators(env),
-            terms=_terms(env),
+            terms=_terms(env, names),
             interval_s=env.read("RISK_INTERVAL_MS", whole(10, 3_600_000)) / 1000,
             history=env.read("RISK_HISTORY", whole(1, 1_000_000), default=2000),
             max_portfolios=env.read("RISK_MAX_PORTFOLIOS", whole(1, 10_000), default=100),
@@ -90,12 +91,22 @@ def _estimators(env: Environment) -> Estimators:
     )
 
 
-def _terms(env: Environment) -> Terms:
+def _terms(env: Environment, names: tuple[Symbol, ...]) -> Terms:
+    equal = {str(name): 1 / len(names) for name in names}
     return Terms(
+        benchmark=env.read("RISK_BENCHMARK", _benchmark, default=equal),
         horizon_s=env.read("RISK_HORIZON_S", real(0.001, 1e9)),
         year_s=env.read("RISK_YEAR_S", real(1, 1e9), default=YEAR_S),
         shocks=env.read("RISK_SCENARIOS_FILE", _scenarios, default=CALM),
     )
+
+
+def _benchmark(text: str) -> dict[str, float]:
+    weights = weights_of(text)
+    total = sum(weights.values())
+    if not total > 0:
+        raise ValueError("the weights do not add up to something positive")
+    return {str(symbol(name)): weight / total for name, weight in weights.items()}
 
 
 def _scenarios(path: str) -> Mapping[str, Mapping[str, float]]:

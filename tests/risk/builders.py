@@ -56,7 +56,7 @@ def walks(seed: int, count: int, *, step_s: float = 1.0, start_s: float = 0.0) -
 
 def a_monitor(*portfolios: Portfolio, **changes: Any) -> Monitor:
     estimators = Estimators(**{"half_lives_s": (60.0, 900.0), "headline": 0, **changes})
-    monitor = Monitor(SYMBOLS, estimators, Terms(shocks={"crash": {"*": -0.1}}))
+    monitor = Monitor(SYMBOLS, estimators, Terms(shocks={"crash": {"*": -0.1}}, benchmark=WEIGHTS))
     for portfolio in portfolios or (Portfolio.of("default", WEIGHTS),):
         monitor.put(portfolio)
     monitor.take(FeedOpened())

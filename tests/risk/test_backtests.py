@@ -14,6 +14,7 @@ from risk.backtests import (
     kupiec,
     traffic_light,
 )
+from risk.coverage import Coverage
 from risk.errors import UnavailableError
 
 
@@ -72,6 +73,19 @@ def test_hits_and_counts_agree() -> None:
 def test_the_zones_are_those_of_basel(exceptions: int, below: float, zone: Zone) -> None:
     assert binomial_cdf(exceptions, 250, 0.01) == pytest.approx(below, rel=1e-9)
     assert traffic_light(250, exceptions) is zone
+
+
+def test_without_an_exception_the_light_is_green() -> None:
+    assert traffic_light(1, 0) is Zone.GREEN
+
+
+def test_the_light_is_not_lit_before_there_is_enough_to_see() -> None:
+    coverage = Coverage(0.95)
+    assert [coverage.see(2.0, 1.0) for _ in range(49)] == [None] * 49
+    assert coverage.report().zone == "unknown"
+    assert coverage.see(2.0, 1.0) is Zone.RED
+    assert coverage.report().zone == "red"
+    assert coverage.report().kupiec_p == pytest.approx(0, abs=1e-9)
 
 
 def test_the_multipliers_are_those_of_mar33() -> None:

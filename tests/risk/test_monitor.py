@@ -408,3 +408,27 @@ def test_a_long_short_portfolio_that_is_worth_its_cash() -> None:
     assert told.weighted_risk is None
     assert "add up to zero" in told.unavailable["weighted_risk"]
     assert sum(told.contributions.values()) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_report_compares_with_the_benchmark_and_tells_ratios() -> None:
+    monitor = fed(
+        a_monitor(Portfolio.of("default", WEIGHTS), Portfolio.of("one", {"BTC": 1}), clock_s=2.0),
+        walks(14, 120),
+    )
+    own, other = monitor.report("default"), monitor.report("one")
+    assert own.benchmark["beta"] == pytest.approx(1, rel=0.05)
+    assert own.benchmark["correlation"] == pytest.approx(1, rel=0.01)
+    assert other.benchmark["tracking_error"] is not None
+    assert other.benchmark["tracking_error"] > 10 * (own.benchmark["tracking_error"] or 0)
+    assert set(own.performance) == {
+        "sharpe",
+        "sortino",
+        "calmar",
+        "conditional_drawdown",
+        "ulcer_index",
+    }
+    assert own.value_at_risk["0.99"] == pytest.approx(
+        sum(own.marginal_value_at_risk[name] * own.exposures[name] for name in SYMBOLS), rel=1e-9
+    )
+    assert own.estimate is not None
+    assert own.estimate.attenuation["BTC-TCS"] == pytest.approx(0.567667, rel=1e-3)
