@@ -96,4 +96,5 @@ def _as_json(_: Any, __: str, entry: MutableMapping[str, Any]) -> str:
 
 def _plain(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return json.dumps(text) if not text or set(text) & set(' "=\n') else text
+    plain = text and text.isprintable() and not set(text) & set(' "=')
+    return text if plain else json.dumps(text)

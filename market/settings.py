@@ -1,4 +1,4 @@
-"""What the environment says: `.env_template` holds every default, `.env` and the process override it."""
+"""What the environment says: defaults in `.env_template`, then `.env`, then the process."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 from starlette.config import Config
 
-from market.errors import InvalidValueError, SettingsError
-from market.values import Instrument, Symbol, symbol
+from market.errors import SettingsError
+from market.values import Instrument, Symbol, step, symbol
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -99,16 +99,17 @@ def symbols(env: Environment) -> tuple[Symbol, ...]:
 
 def instrument(env: Environment, of: Symbol) -> Instrument:
     """Return the instrument of a symbol, from ``<SYMBOL>_NAME``, ``_TICK_SIZE``, ``_LOT_SIZE``."""
-    try:
-        return Instrument(
-            symbol=of,
-            name=env.read(f"{of}_NAME", str, default=str(of)),
-            tick_size=env.read(f"{of}_TICK_SIZE", Decimal),
-            lot_size=env.read(f"{of}_LOT_SIZE", Decimal, default=Decimal(1)),
-            quote=env.read("QUOTE", symbol),
-        )
-    except InvalidValueError as error:
-        raise SettingsError(f"{of}_TICK_SIZE", str(error)) from error
+    return Instrument(
+        symbol=of,
+        name=env.read(f"{of}_NAME", str, default=str(of)),
+        tick_size=env.read(f"{of}_TICK_SIZE", _step),
+        lot_size=env.read(f"{of}_LOT_SIZE", _step, default=Decimal(1)),
+        quote=env.read("QUOTE", symbol),
+    )
+
+
+def _step(text: str) -> Decimal:
+    return step(Decimal(text))
 
 
 def source_url(env: Environment, of: Symbol) -> str:

@@ -50,10 +50,11 @@ class Instrument:
     quote: str = "USDT"
 
     def __post_init__(self) -> None:
-        for what, step in (("tick_size", self.tick_size), ("lot_size", self.lot_size)):
-            exponent = step.as_tuple().exponent
-            if not step.is_finite() or step <= 0 or step >= _LIMIT or int(exponent) < -12:
-                raise InvalidValueError(f"{self.symbol}: {what} {step} must be in [10^-12, 10^12)")
+        for what, size in (("tick_size", self.tick_size), ("lot_size", self.lot_size)):
+            try:
+                step(size)
+            except InvalidValueError as error:
+                raise InvalidValueError(f"{self.symbol}: {what} {error}") from None
 
     def price(self, value: Decimal) -> Decimal:
         """Return ``value`` written on the tick grid; raise OffGridError when it is not on it."""
@@ -70,6 +71,14 @@ class Instrument:
     def lots(self, quantity: Decimal) -> int:
         """Return the whole number of lots in ``quantity``."""
         return int(self.quantity(quantity) / self.lot_size)
+
+
+def step(size: Decimal) -> Decimal:
+    """Return ``size`` as the step of a grid; raise InvalidValueError when it can be none."""
+    exponent = size.as_tuple().exponent
+    if not size.is_finite() or size <= 0 or size >= _LIMIT or int(exponent) < -12:
+        raise InvalidValueError(f"{size} must be in [10^-12, 10^12)")
+    return size
 
 
 def on_grid(what: str, value: Decimal, step: Decimal) -> Decimal:
