@@ -25,7 +25,6 @@ from market.events import Fact, Snapshot, State, Tick, Trade
 from market.feed import Feed
 from market.hub import Filter
 from market.orders import OrderFact, Status, TradingStateChanged
-from market.values import Symbol
 
 log = structlog.get_logger("exchange")
 
@@ -103,6 +102,7 @@ class Exchange:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                self.desk.save()
 
     def leave(self) -> None:
         """Bid every reader farewell."""

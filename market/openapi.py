@@ -90,7 +90,7 @@ def document(
         "paths": paths,
         "components": {"schemas": components},
     }
-    described: dict[str, Any] = _with_numbers(made)
+    described: dict[str, Any] = _as_on_the_wire(made)
     return described
 
 
@@ -133,12 +133,16 @@ def _name(one: Operation) -> str:
     return "_".join([one.method.lower(), *words]).replace(".", "_").replace("-", "_")
 
 
-def _with_numbers(value: Any) -> Any:
-    """Return the document with decimals as the numbers that they are on our wire."""
-    if isinstance(value, dict):
-        if value.get("format") == "decimal":
-            return {**{k: v for k, v in value.items() if k != "format"}, "type": "number"}
-        return {key: _with_numbers(inner) for key, inner in value.items()}
+def _as_on_the_wire(value: Any) -> Any:
+    """Return the document with decimals as numbers, and pairs as most tools know them."""
     if isinstance(value, list):
-        return [_with_numbers(inner) for inner in value]
-    return value
+        return [_as_on_the_wire(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("format") == "decimal":
+        value = {**{k: v for k, v in value.items() if k != "format"}, "type": "number"}
+    made = {key: _as_on_the_wire(inner) for key, inner in value.items()}
+    pair = made.get("prefixItems")
+    if isinstance(pair, list) and all(part == pair[0] for part in pair):
+        return {**{k: v for k, v in made.items() if k != "prefixItems"}, "items": pair[0]}
+    return made

@@ -179,7 +179,9 @@ OPERATIONS: Final = (
         parameters=(
             _ACCOUNT_QUERY,
             Parameter(
-                name="status", about="Only these.", schema={"type": "string", "enum": [*Status]}
+                name="status",
+                about="Only these; all without it.",
+                schema={"type": "string", "enum": [*Status, ""]},
             ),
         ),
         problems=(401, 403, 404, 422),

@@ -15,10 +15,10 @@ from market.values import Instrument, Side, Symbol
 
 END: Final = r"(?![\s\S])"  # a "$" would let a line feed through
 NAME: Final = rf"^[A-Za-z0-9][A-Za-z0-9_.@-]*{END}"
-AccountName = Annotated[str, Meta(pattern=NAME, min_length=1, max_length=64)]
+AccountName = Annotated[str, Meta(pattern=NAME, min_length=1, max_length=64, examples=["ann"])]
 ClientOrderId = Annotated[str, Meta(pattern=rf"^[\x21-\x7e]+{END}", min_length=1, max_length=64)]
-SymbolOrName = Annotated[str, Meta(min_length=1, max_length=40)]
-Above0 = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+SymbolOrName = Annotated[str, Meta(min_length=1, max_length=40, examples=["BTC"])]
+Above0 = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0, "examples": [1]})]
 Leverage = Annotated[Decimal, Meta(extra_json_schema={"minimum": 1, "maximum": 100})]
 Cash = Annotated[Decimal, Meta(extra_json_schema={"minimum": 0, "maximum": 10**15})]
 

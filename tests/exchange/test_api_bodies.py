@@ -1,4 +1,3 @@
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.exchange.markets import TCS, a_market
-from tests.streams import answer, connected
+from tests.streams import answer, connected, eventually
 
 BUY = '{"account":"ann","symbol":"TCS","quantity":%s}'
 
@@ -111,14 +110,13 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
         "invalid-order",
     ),
     "an expiry without a zone": (
-        b'{"account":"ann","symbol":"TCS","quantity":1,"price":30,"time_in_force":"GTD",'
-        b'"expire_time":"2030-01-01T00:00:00"}',
+        b'{"account":"ann","symbol":"TCS","quantity":1,"expire_time":"2030-01-01T00:00:00"}',
         422,
         "invalid-order",
     ),
     "an expiry before all time": (
-        b'{"account":"ann","symbol":"TCS","quantity":1,"price":30,"time_in_force":"GTD",'
-        b'"expire_time":"0001-01-01T00:00:00+14:00"}',
+        b'{"account":"ann","symbol":"TCS","quantity":1,"price":30,"time_in_force":"GTD"%b}'
+        % b',"expire_time":"0001-01-01T00:00:00+14:00"',
         422,
         "expire-time",
     ),
@@ -156,8 +154,6 @@ async def test_a_body_that_will_not_do_is_a_problem_and_changes_nothing(tmp_path
                     if path == "/orders" and body.startswith(b'{"account"'):
                         given = body.replace(b'{"account"', b'{"side":"buy","account"', 1)
                     got = await market.client.post(path, content=given)
-                    if path == "/orders" and name == "a field under both names":
-                        kind = "invalid-body"
                     assert got.status_code == status, (name, path, got.text)
                     check_problem(got, status, kind)
             assert market.exchange.desk.head == head, "a refused order changes nothing"
@@ -216,8 +212,7 @@ async def test_an_order_that_was_sent_counts_though_its_client_hangs_up(tmp_path
         async with connected(market.base) as (_, writer):
             writer.write(head + body)
             await writer.drain()
-            while market.exchange.desk.placed["filled"] == 0:
-                await asyncio.sleep(0.005)
+            await eventually(lambda: market.exchange.desk.placed["filled"] == 1)
         account = (await market.get("/accounts/ann")).json()
     assert account["positions"][0]["quantity"] == 1
 
@@ -230,7 +225,8 @@ async def test_an_old_client_is_understood(tmp_path: Path) -> None:
             got = await market.client.post("/buy", content=json.dumps(body).encode())
             assert got.status_code == 200, got.text
             assert got.json()["account"] == "old"
-        sold = await market.client.post("/sell", content=json.dumps(body).encode())
+        selling = {"username": "old", "stock": "meta", "amount": 1}
+        sold = await market.client.post("/sell", content=json.dumps(selling).encode())
         account = (await market.get("/accounts/old")).json()
     assert sold.json()["symbol"] == "META"
     assert sold.json()["side"] == "sell"

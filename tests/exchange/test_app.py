@@ -23,7 +23,7 @@ def exact(text: str) -> Any:
     return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
-# --- what is described is what is there -----------------------------------------------------------
+# --- what is described is what is there ---
 
 
 async def test_the_openapi_document_is_valid_and_complete(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ async def test_every_route_is_described(tmp_path: Path) -> None:
     assert routes == {(one.method, one.path) for one in OPERATIONS}
 
 
-# --- the market -----------------------------------------------------------------------------------
+# --- the market ---
 
 
 async def test_prices_are_exact_decimals_wherever_they_are_told(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ async def test_before_its_first_tick_a_symbol_has_no_price(tmp_path: Path) -> No
         check_problem(await market.order(), 503, "no-fresh-price")
 
 
-# --- orders and accounts --------------------------------------------------------------------------
+# --- orders and accounts ---
 
 
 def check_identity(account: dict[str, Any]) -> None:
@@ -316,7 +316,7 @@ async def test_an_account_hears_of_its_own_orders_alone_and_resumes(tmp_path: Pa
     assert [block.raw for block in again if block.id] == [block.raw for block in events]
 
 
-# --- who may ---------------------------------------------------------------------------------------
+# --- who may ---
 
 KEYS = {"ann": "secret-of-ann", "bob": "secret-of-bob"}
 
@@ -349,7 +349,7 @@ async def test_with_keys_every_account_route_needs_its_own(tmp_path: Path) -> No
             check_problem(none, 401, "key-missing")
             assert none.headers["www-authenticate"] == "Bearer"
             for wrong in (KEYS["bob"], "nonsense", "secret-of-ann ann", "Ω"):
-                headers = {"Authorization": f"Bearer {wrong}".encode()}
+                headers = {b"Authorization": f"Bearer {wrong}".encode()}
                 refused = await market.client.send(ask(method, path, json=sent, headers=headers))
                 check_problem(refused, 403, "key-refused")
         keyed = {"X-API-Key": KEYS["ann"]}
@@ -400,7 +400,7 @@ async def test_a_web_page_may_ask_with_the_headers_it_needs(tmp_path: Path, head
     assert missing.headers["access-control-allow-origin"] == "*"
 
 
-# --- how it is -------------------------------------------------------------------------------------
+# --- how it is ---
 
 
 def figures(text: str) -> dict[str, float]:
