@@ -63,7 +63,7 @@ def live(
         of.symbol,
         settings.process_name,
         create_hub(settings.source.history),
-        zip(_dues(settings, seed), repeat(ticker(settings, seed, clock or SystemClock()).tick)),
+        zip(dues(settings, seed), repeat(ticker(settings, seed, clock or SystemClock()).tick)),
         on_failure=on_failure,
     )
 
@@ -95,7 +95,8 @@ def process_prices(settings: Settings, seed: int) -> Iterator[float]:
     return settings.process.prices(float(settings.start), generator(seed, *purpose))
 
 
-def _dues(settings: Settings, seed: int) -> Iterator[float]:
+def dues(settings: Settings, seed: int) -> Iterator[float]:
+    """Yield when each tick of a symbol is due, in seconds from the start."""
     if settings.arrivals is None:
         return regular(settings.interval_s)
     rng = generator(seed, settings.source.instrument.symbol, "arrivals")

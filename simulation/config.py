@@ -1,0 +1,215 @@
+"""What a run is told: a TOML file over the settings of `.env_template`; it and a seed name a run.
+
+The process's own environment and `.env` are left out on purpose: they would make the same file
+another run on another machine.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct, structs
+from starlette.config import Config as EnvFile
+
+from market.errors import SettingsError
+from market.settings import ROOT, Environment, words
+from market.settings import symbols as market_symbols
+from simulation.errors import ConfigError
+from simulation.latency import latency_of
+
+T = TypeVar("T")
+
+DAY_S: Final = 86_400.0
+MOST_AGENTS: Final = 10_000
+SCENARIOS: Final = Path(__file__).parent / "scenarios"
+
+
+class AgentConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"given": "with"}
+):
+    """One agent, or ``count`` alike; what is left out is as it would be for a live bot.
+
+    ``latency`` is that of its commands, ``hearing`` that of the facts on their way to it, each a
+    number of milliseconds or a table (see LatencyConfig). ``with`` are arguments of the strategy.
+    """
+
+    strategy: str = ""
+    count: int = 1
+    symbols: tuple[str, ...] = ()
+    amount: float | str | None = None
+    events: tuple[str, ...] = ("tick", "source")
+    latency: float | dict[str, Any] = 0.0
+    hearing: float | dict[str, Any] = 0.0
+    starting_cash: float | str | None = None
+    short_selling: bool = False
+    leverage: float | str | None = None
+    given: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.count <= MOST_AGENTS:
+            raise ValueError(f"count is 0 to {MOST_AGENTS}")
+        if unknown := set(self.events) - {"tick", "source", "trade", "book"}:
+            raise ValueError(f"events are tick, source, trade and book, not {sorted(unknown)}")
+
+
+class RiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether risk watches, how often it reports, and whether the agents' accounts too."""
+
+    on: bool = True
+    report_s: float = 60.0
+    accounts: bool = False
+
+
+class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A recorded series of prices that stands in for the source of a symbol."""
+
+    file: str
+    column: str = "price"
+    time_column: str | None = None
+    volume_column: str | None = None
+    interval_s: float | None = None
+
+
+class RunConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a run but its seed.
+
+    ``settings`` are variables of `.env_template`. Without ``agents`` those of ``BOTS`` trade.
+    ``event`` are what a scenario does, and when; ``assertions`` what must be true at the end.
+    """
+
+    name: str = "market"
+    about: str = ""
+    days: float = 1.0
+    seed: int = 0
+    start: str = "2026-01-01T00:00:00+00:00"
+    sample_s: float = 10.0
+    settings: dict[str, Any] = {}
+    agents: dict[str, AgentConfig] | None = None
+    risk: RiskConfig = RiskConfig()
+    recordings: dict[str, RecordingConfig] = {}
+    event: tuple[dict[str, Any], ...] = ()
+    assertions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.days <= 100_000:
+            raise ValueError("days are above 0, and 100000 at most")
+        if not 0.001 <= self.sample_s <= DAY_S:
+            raise ValueError("sample_s is 0.001 to 86400")
+
+    @property
+    def environment(self) -> Environment:
+        """The settings in force: the template's, then those of the file, symbols in order."""
+        variables = dict(EnvFile(ROOT / ".env_template").file_values)
+        variables |= {name: _text(value) for name, value in self.settings.items()}
+        env = Environment(variables)
+        ordered = sorted(market_symbols(env))
+        return Environment(variables | {"SYMBOLS": ",".join(ordered), "SEED": ""})
+
+    @property
+    def population(self) -> dict[str, AgentConfig]:
+        """The agents by account, in the order of their names; ``count`` alike are numbered."""
+        given = self.agents
+        if given is None:
+            bots = self.environment.optional("BOTS", words) or ()
+            given = {name: AgentConfig() for name in bots}
+        found: dict[str, AgentConfig] = {}
+        for name, agent in given.items():
+            agent = structs.replace(agent, strategy=agent.strategy or name)  # noqa: PLW2901
+            if agent.count == 1:
+                found[name] = agent
+                continue
+            digits = len(str(agent.count))
+            found |= {f"{name}-{i:0{digits}}": agent for i in range(1, agent.count + 1)}
+        if len(found) > MOST_AGENTS:
+            raise ConfigError(f"{len(found)} agents are more than {MOST_AGENTS}")
+        return dict(sorted(found.items()))
+
+    @property
+    def digest(self) -> str:
+        """A name for all that matters here: equal configurations have the same, in any order."""
+        plain = msgspec.to_builtins(structs.replace(self, seed=0, about=""))
+        return sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()[:16]
+
+
+def load(path: Path) -> RunConfig:
+    """Return the configuration in a file; a bare name is that of a scenario in the box.
+
+    Raises:
+        ConfigError: there is no such file, or what is in it makes no sense.
+    """
+    found = path if path.exists() else SCENARIOS / path.name
+    try:
+        table = tomllib.loads(found.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    table.setdefault("name", found.stem)
+    return parsed(_resolved(table, found.parent), str(path))
+
+
+def parsed(table: Mapping[str, Any], where: str = "the configuration") -> RunConfig:
+    """Return the configuration that a table of TOML holds.
+
+    Raises:
+        ConfigError: what is in it makes no sense; ``where`` it stands is in the message.
+    """
+    try:
+        config = msgspec.convert(_plain(table), RunConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    check(config, where)
+    return config
+
+
+def check(config: RunConfig, where: str) -> None:
+    """Raise ConfigError when a setting is unknown or wrong, or a latency is."""
+    known = EnvFile(ROOT / ".env_template").file_values
+    market = set(words(_text(config.settings.get("SYMBOLS", known["SYMBOLS"]))))
+    for name in config.settings:
+        if name not in known and name.partition("_")[0] not in market:
+            raise ConfigError(f"{where}: settings: there is no {name}")
+    for name, agent in (config.agents or {}).items():
+        for given in (agent.latency, agent.hearing):
+            try:
+                latency_of(given)
+            except ConfigError as error:
+                raise ConfigError(f"{where}: agents.{name}: {error}") from error
+    try:
+        config.environment.read("TICK_INTERVAL_S", float)
+    except SettingsError as error:
+        raise ConfigError(f"{where}: settings: {error}") from error
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with times as text, so that it is the same as JSON and as TOML."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _resolved(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the table with the files that it names found beside it."""
+    agents = table.get("agents")
+    for agent in agents.values() if isinstance(agents, dict) else ():
+        path, colon, name = str(agent.get("strategy", "")).rpartition(":")
+        if colon and (folder / path).is_file():
+            agent["strategy"] = f"{folder / path}:{name}"
+    recordings = table.get("recordings")
+    for recording in recordings.values() if isinstance(recordings, dict) else ():
+        if (folder / str(recording.get("file", ""))).is_file():
+            recording["file"] = str(folder / recording["file"])
+    return table

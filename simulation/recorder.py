@@ -1,0 +1,158 @@
+"""What a run leaves behind: equity, prices and fills over time, and the sums of them all."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from math import sqrt
+from typing import Final
+
+from market.events import Fact, SourceState, State, Tick, Trade
+from market.orders import OrderFilled, TradingState, TradingStateChanged
+from simulation.config import DAY_S
+from simulation.results import MarketResult
+from simulation.series import Series
+
+MOST_FILLS: Final = 2000
+ZERO: Final = Decimal(0)
+
+
+@dataclass(slots=True)
+class Equity:
+    """The equity of an agent, sampled: its path, its drawdown, and the moments of its changes."""
+
+    path: Series[tuple[float, float]] = field(default_factory=Series)
+    last: float | None = None
+    peak: float = 0.0
+    max_drawdown: float = 0.0
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def sample(self, seconds: float, equity: float) -> None:
+        """Take the equity at a time in."""
+        self.path.add((seconds, equity))
+        if self.last is not None:
+            self._change(equity - self.last)
+        self.last = equity
+        self.peak = max(self.peak, equity)
+        if self.peak > 0:
+            self.max_drawdown = max(self.max_drawdown, 1 - equity / self.peak)
+
+    def sharpe(self, sample_s: float) -> float | None:
+        """Return the daily Sharpe ratio of the samples, risk-free rate zero; None without any.
+
+        Source:
+            Lo (2002), The statistics of Sharpe ratios, Financial Analysts Journal 58, 36-52:
+            scaled by the root of the samples in a day, as if they were independent.
+        """
+        if self.count < 2 or not self.squares:
+            return None
+        deviation = sqrt(self.squares / (self.count - 1))
+        return self.mean / deviation * sqrt(DAY_S / sample_s)
+
+    def _change(self, change: float) -> None:
+        """Update mean and squared deviations by Welford's method."""
+        self.count += 1
+        before = change - self.mean
+        self.mean += before / self.count
+        self.squares += before * (change - self.mean)
+
+
+@dataclass(slots=True)
+class _Range:
+    first: Decimal | None = None
+    last: Decimal | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+    def see(self, price: Decimal) -> None:
+        if self.last is None:
+            self.first = self.low = self.high = price
+        elif self.low is None or price < self.low:
+            self.low = price
+        elif self.high is None or price > self.high:
+            self.high = price
+        self.last = price
+
+
+class Instrument:
+    """What is recorded of one instrument."""
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.quoted, self.traded = _Range(), _Range()
+        self.path: Series[tuple[float, float]] = Series()
+        self.trades: Series[tuple[float, float]] = Series()
+        self.ticks = self.trade_count = 0
+        self.volume = ZERO
+        self.states: Counter[State] = Counter()
+        self.halts = 0
+
+    def result(self, faults: int) -> MarketResult:
+        """Return what became of it."""
+        return MarketResult(
+            symbol=self.symbol,
+            ticks=self.ticks,
+            first=self.quoted.first,
+            last=self.quoted.last,
+            low=self.quoted.low,
+            high=self.quoted.high,
+            trades=self.trade_count,
+            volume=self.volume,
+            last_trade=self.traded.last,
+            low_trade=self.traded.low,
+            high_trade=self.traded.high,
+            halts=self.halts,
+            down=self.states[State.DOWN],
+            stale=self.states[State.STALE],
+            faults=faults,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A fill of an agent, for pictures."""
+
+    seconds: float
+    account: str
+    symbol: str
+    side: str
+    price: float
+    quantity: float
+
+
+class Recorder:
+    """Takes what is published; its memory does not grow with the length of the run."""
+
+    def __init__(self, symbols: tuple[str, ...], agents: tuple[str, ...]) -> None:
+        self.instruments = {symbol: Instrument(symbol) for symbol in symbols}
+        self.equity = {name: Equity() for name in agents}
+        self.fills: dict[str, Series[Fill]] = {name: Series(MOST_FILLS) for name in agents}
+
+    def published(self, fact: Fact, seconds: float) -> None:
+        """Take a fact that everyone is told."""
+        match fact:
+            case Tick():
+                of = self.instruments[fact.symbol]
+                of.ticks += 1
+                of.quoted.see(fact.price)
+                of.path.add((seconds, float(fact.price)))
+            case Trade():
+                self._traded(fact, seconds)
+            case SourceState():
+                self.instruments[fact.symbol].states[fact.state] += 1
+            case TradingStateChanged(state=TradingState.HALTED):
+                self.instruments[fact.symbol].halts += 1
+
+    def filled(self, fill: OrderFilled, seconds: float) -> None:
+        """Take a fill of an agent."""
+        if (kept := self.fills.get(fill.account)) is not None:
+            price, quantity = float(fill.price), float(fill.quantity)
+            kept.add(Fill(seconds, fill.account, fill.symbol, fill.side, price, quantity))
+
+    def _traded(self, trade: Trade, seconds: float) -> None:
+        of = self.instruments[trade.symbol]
+        of.trade_count += 1
+        of.volume += trade.quantity
+        of.traded.see(trade.price)
+        of.trades.add((seconds, float(trade.price)))

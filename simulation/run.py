@@ -1,0 +1,320 @@
+"""One run: sources, exchange, agents and risk, the live ones, wired on virtual time."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from bots.answers import AccountAnswer, differences
+from exchange.accounts import AccountView
+from exchange.settings import Settings as ExchangeSettings
+from market.clock import ManualClock
+from market.events import BookUpdate, Fact, SourceState, Tick, Trade
+from market.orders import Command, HaltTrading, OrderFact, OrderFilled, PlaceOrder, ResumeTrading
+from market.values import Symbol
+from market.wire import encode
+from simulation.actions import AnyEvent, events
+from simulation.assertions import Assertion, failures
+from simulation.config import DAY_S, RunConfig
+from simulation.distortion import Distortion
+from simulation.errors import ConfigError
+from simulation.event_log import EventLog
+from simulation.event_loop import ACTION, COMMAND, HEARING, REPORT, SAMPLE, EventLoop
+from simulation.line import Line, first_time
+from simulation.participant import Participant
+from simulation.recorder import Recorder
+from simulation.results import BotResult, RunResult
+from simulation.risk_watch import RiskWatch
+from simulation.trading_floor import Journal, TradingFloor
+
+ZERO: Final = Decimal(0)
+BREATHS: Final = 500  # times that a run tells how far it is
+
+Progress = Callable[[float], None]
+
+
+class Simulation:
+    """A market that has not begun yet; `run` it once.
+
+    Args:
+        config: everything but the seed.
+        seed: of every generator; with the configuration it decides every byte of the event log.
+        log: takes the facts.
+        journal: keeps the commands, as the live exchange's journal does; None keeps none.
+
+    Attributes:
+        recorder: equity, prices and fills over time.
+        risk: what risk has seen; None where it is off.
+    """
+
+    def __init__(
+        self, config: RunConfig, seed: int, log: EventLog, journal: Journal | None = None
+    ) -> None:
+        env = config.environment
+        self.config, self.seed, self.log = config, seed, log
+        self._assertions = [Assertion(text) for text in config.assertions]
+        self.loop = EventLoop(ManualClock(first_time(config)))
+        self.participants = {
+            name: Participant(name, agent, env, seed) for name, agent in config.population.items()
+        }
+        settings = ExchangeSettings.from_env(env)
+        symbols = tuple(settings.instruments)
+        self.recorder = Recorder(symbols, tuple(self.participants))
+        self.risk = RiskWatch(env) if config.risk.on else None
+        self._hearers = self._audience(symbols)
+        asks_books = any("book" in agent.config.events for agent in self.participants.values())
+        self.floor = TradingFloor(
+            settings,
+            settings.charter,
+            self.loop,
+            publish=self._publish,
+            tell=self._tell,
+            books=self._show if asks_books else None,
+            journal=journal,
+        )
+        self.lines = {
+            symbol: Line(config, env, of, seed, self.loop, self.floor)
+            for symbol, of in settings.instruments.items()
+        }
+        self._open_accounts()
+        for event in events(config.event):
+            self._schedule(event)
+
+    def run(self, progress: Progress = lambda _: None) -> RunResult:
+        """Run to the end and return what it came to; ``progress`` hears the share that is done."""
+        until = round(self.config.days * DAY_S * 1e6) - 1
+        for agent in self.participants.values():
+            self._deliver(agent, self.floor.snapshot(agent.symbols))
+        for line in self.lines.values():
+            line.begin()
+        self.loop.at(0, SAMPLE, self._sample)
+        if self.risk is not None:
+            self.loop.after(self._report_us, REPORT, self._report)
+        with _little_garbage():
+            for breath in range(1, BREATHS + 1):
+                self.loop.run(until * breath // BREATHS)
+                progress(breath / BREATHS)
+        return self._result()
+
+    # -- stage -----------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since the start."""
+        return self.loop.seconds
+
+    def distortion(self, symbol: str) -> Distortion:
+        """Return what changes the ticks of a symbol; raise ConfigError when it is unknown."""
+        return self._line(symbol).distortion
+
+    def order(self, order: PlaceOrder, terms: Mapping[str, object]) -> None:
+        """Place an order for an account that opens on these terms."""
+        if self.floor.venue.account(order.account) is None:
+            self.floor.configure(order.account, terms)
+        self.floor.execute(order.account, order)
+
+    def lose(self, symbol: str) -> None:
+        """Break the line to a source."""
+        self.floor.lose(self._line(symbol).symbol, "the scenario says so")
+
+    def find(self, symbol: str) -> None:
+        """Mend the line to a source."""
+        self.floor.find(self._line(symbol).symbol)
+
+    def halt(self, symbol: str) -> None:
+        """Stop the trading of an instrument."""
+        self.floor.regulate(HaltTrading(symbol=self._line(symbol).symbol))
+
+    def resume(self, symbol: str) -> None:
+        """Open an instrument to trading again."""
+        self.floor.regulate(ResumeTrading(symbol=self._line(symbol).symbol))
+
+    def thin(self, quantity: Decimal | None, levels: int | None) -> None:
+        """Have the house quote less; as before without arguments."""
+        self.floor.thin(quantity, levels)
+
+    def later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Do something after a while."""
+        self.loop.after(round(delay_s * 1e6), ACTION, action)
+
+    def _line(self, symbol: str) -> Line:
+        try:
+            return self.lines[Symbol(symbol)]
+        except KeyError:
+            known = ", ".join(self.lines)
+            raise ConfigError(f"there is no {symbol!r}, only {known}") from None
+
+    def _schedule(self, event: AnyEvent) -> None:
+        act = partial(event.perform, self)
+        if event.symbol:
+            self._line(event.symbol)
+        if event.tick is not None:
+            self._line(event.symbol).at_tick(event.tick, act)
+        else:
+            self.loop.at(round((event.at_s or 0.0) * 1e6), ACTION, act)
+
+    # -- facts -----------------------------------------------------------------------------------
+
+    def _audience(self, symbols: tuple[Symbol, ...]) -> dict[tuple[str, str], list[Participant]]:
+        """Return who hears what, in the order of the names."""
+        kinds = (Tick.kind, Trade.kind, SourceState.kind, BookUpdate.kind)
+        return {
+            (kind, symbol): [
+                agent
+                for agent in self.participants.values()
+                if kind in agent.config.events and symbol in agent.symbols
+            ]
+            for kind in kinds
+            for symbol in symbols
+        }
+
+    def _publish(self, fact: Fact) -> None:
+        self.log.write(fact)
+        self.recorder.published(fact, self.loop.seconds)
+        if self.risk is not None and not isinstance(fact, Trade):
+            self.risk.hear(fact)
+        for agent in self._hearers.get((fact.kind, fact.subject), ()):
+            self._deliver(agent, fact)
+
+    def _show(self, book: BookUpdate) -> None:
+        for agent in self._hearers[book.kind, book.symbol]:
+            self._deliver(agent, book)
+
+    def _tell(self, fact: OrderFact) -> None:
+        self.log.write(fact)
+        if isinstance(fact, OrderFilled):
+            self.recorder.filled(fact, self.loop.seconds)
+        agent = self.participants.get(fact.account)
+        if agent is not None:
+            self._deliver(agent, fact)
+
+    def _deliver(self, agent: Participant, fact: Fact) -> None:
+        """Have the agent hear a fact: now, or when it gets there, never before an earlier one."""
+        if not agent.is_far:
+            self._heard(agent, fact)
+            return
+        agent.heard_at = max(agent.heard_at, self.loop.now + agent.hearing.draw())
+        self.loop.at(agent.heard_at, HEARING, lambda: self._heard(agent, fact))
+
+    def _heard(self, agent: Participant, fact: Fact) -> None:
+        for command in agent.hear(fact):
+            agent.sent_at = max(agent.sent_at, self.loop.now + agent.latency.draw())
+            self.loop.at(agent.sent_at, COMMAND, partial(self._carry_out, agent.name, command))
+
+    def _carry_out(self, account: str, command: Command) -> None:
+        self.floor.execute(account, command)
+
+    # -- figures ---------------------------------------------------------------------------------
+
+    def _sample(self) -> None:
+        seconds = self.loop.seconds
+        for name, agent in self.participants.items():
+            self.recorder.equity[name].sample(seconds, float(agent.bot.blotter.equity))
+        self.loop.after(round(self.config.sample_s * 1e6), SAMPLE, self._sample)
+
+    @property
+    def _report_us(self) -> int:
+        return max(1, round(self.config.risk.report_s * 1e6))
+
+    def _report(self) -> None:
+        if self.risk is None:
+            return
+        if self.config.risk.accounts:
+            for name in self.participants:
+                if (account := self.floor.venue.account(name)) is not None:
+                    self.risk.follow(account)
+        self.risk.report(self.loop.seconds)
+        self.loop.after(self._report_us, REPORT, self._report)
+
+    def _open_accounts(self) -> None:
+        """Open the accounts on their own terms, those that have any."""
+        for name, agent in self.participants.items():
+            config = agent.config
+            given: dict[str, object] = {}
+            if config.starting_cash is not None:
+                given["starting_cash"] = agent.starting_cash
+            if config.short_selling:
+                given["short_selling"] = True
+            if config.leverage is not None:
+                given["leverage"] = Decimal(str(config.leverage))
+            try:
+                self.floor.configure(name, given)
+            except ValueError as error:
+                raise ConfigError(f"agents.{error}") from error
+
+    def _result(self) -> RunResult:
+        bots = tuple(self._bot_result(agent) for agent in self.participants.values())
+        for bot in bots:
+            self.log.line("account", encode((bot.name, bot.cash, bot.equity, bot.positions)))
+        result = RunResult(
+            name=self.config.name,
+            config=self.config.digest,
+            seed=self.seed,
+            days=self.config.days,
+            ticks=sum(of.ticks for of in self.recorder.instruments.values()),
+            orders=self.floor.orders,
+            trades=self.floor.trades,
+            events=self.log.length,
+            log=self.log.digest,
+            bots=bots,
+            markets=tuple(
+                of.result(self.floor.merging.sources[Symbol(symbol)].faults)
+                for symbol, of in self.recorder.instruments.items()
+            ),
+            risk=self.risk.results() if self.risk is not None else (),
+        )
+        failed = failures(self.config.assertions, result)
+        return msgspec.structs.replace(result, failed=failed)
+
+    def _bot_result(self, agent: Participant) -> BotResult:
+        account = self.floor.venue.account(agent.name)
+        blotter, equity = agent.bot.blotter, self.recorder.equity[agent.name]
+        answer = None if account is None else as_answer(account)
+        cash = agent.starting_cash
+        return BotResult(
+            name=agent.name,
+            starting_cash=cash,
+            equity=cash if account is None else account.equity,
+            cash=cash if account is None else account.cash,
+            realized_pnl=ZERO if account is None else account.realized_pnl,
+            unrealized_pnl=ZERO if account is None else account.unrealized_pnl,
+            fees=ZERO if account is None else account.fees,
+            positions={} if account is None else {p.symbol: p.quantity for p in account.positions},
+            orders=agent.placed,
+            fills=agent.fills,
+            refusals=dict(sorted(agent.refusals.items())),
+            sharpe=equity.sharpe(self.config.sample_s),
+            max_drawdown=equity.max_drawdown,
+            hit_rate=agent.winning / agent.closing if agent.closing else None,
+            agrees=not differences(blotter, answer),
+            failure=agent.failure,
+        )
+
+
+def simulate(config: RunConfig, seed: int, progress: Progress = lambda _: None) -> RunResult:
+    """Return what a run comes to; nothing is written anywhere."""
+    with EventLog() as log:
+        return Simulation(config, seed, log).run(progress)
+
+
+def as_answer(account: AccountView) -> AccountAnswer:
+    """Return an account as a bot reads it from the exchange's answer."""
+    return msgspec.convert(account, AccountAnswer, from_attributes=True)
+
+
+@contextmanager
+def _little_garbage() -> Iterator[None]:
+    """Look for cycles rarely meanwhile: facts, orders and results form none."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
