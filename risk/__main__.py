@@ -26,8 +26,8 @@ def main(env: Environment | None = None) -> int:
         sys.stderr.write(f"risk: {error}\n")
         return 2
     hub = create_hub(settings)
-    app = create_app(settings, hub=hub, on_failure=_stop)
     try:
+        app = create_app(settings, hub=hub, on_failure=_stop)
         asyncio.run(serve(app, settings.server, hub.close))
     except MarketError as error:
         log.error("not_started", problem=str(error))  # noqa: TRY400  the port's owner is no bug

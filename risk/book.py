@@ -25,6 +25,7 @@ from risk.report import CoverageReport, EstimateReport, TailReport
 PUBLISHED: Final = ("0.95", "0.99")
 ALL_LEVELS: Final = ("0.95", "0.975", "0.99")
 SCENARIOS_NEEDED: Final = 50
+UNHELD: Final = "a price of what is held, or the positions of the account, are not known yet"
 MAX_PAIRS: Final = 30
 REMAKE_TICKS: Final = 1_000_000
 
@@ -87,8 +88,10 @@ class Book:
 
     def value(self) -> float:
         """Return the value in the quote currency; raise UnavailableError without a price."""
-        if self.holdings is None or not self.ready:
-            raise UnavailableError(f"no price of {', '.join(self._unpriced()) or 'anything'} yet")
+        if self.holdings is None:
+            raise UnavailableError(UNHELD)
+        if not self.ready:
+            raise UnavailableError(f"no price of {', '.join(self._unpriced())} yet")
         return self.holdings.cash + float(self.quantities @ self.market.prices)
 
     def revalue(self) -> None:

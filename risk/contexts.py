@@ -15,7 +15,7 @@ from market.settings import environment
 from market.values import Symbol
 from risk import measures
 from risk.arrays import Array
-from risk.book import Book, Terms
+from risk.book import UNHELD, Book, Terms
 from risk.errors import UnavailableError
 from risk.limits import LimitChanged, Watch
 from risk.market_data import MarketData, MarketDataFactory, MarketDataFetched, MarketDataService
@@ -100,7 +100,7 @@ class PortfolioContext:
             UnavailableError: market data is missing, a volume or the sum of the weights is zero.
         """
         if not self.portfolio.assets:
-            raise UnavailableError("nothing is held")
+            raise UnavailableError("nothing is held" if self.portfolio.known else UNHELD)
         data = [self.get_market_data(name) for name in self.portfolio.symbols]
         if zero := [each.symbol for each in data if each.volume.value == 0]:
             raise UnavailableError(f"zero volume in {', '.join(zero)}")
@@ -180,10 +180,7 @@ class RiskManagementContext:
             self.book.begin_anew()
         if not (before.basis is portfolio.basis is Basis.ACCOUNT):
             self.book = Book(self.market, self.terms)
-        if portfolio.basis is Basis.WEIGHTS:
-            self._open()
-        else:
-            self.book.hold(portfolio.holdings({}))
+        self._open()
 
     def learn(self, data: MarketData) -> None:
         """Take market data that came before this context did."""
@@ -246,6 +243,8 @@ class RiskManagementContext:
     def _open(self) -> None:
         portfolio = self.portfolio_context.portfolio
         data = self.portfolio_context.market_data
+        if not portfolio.known:
+            return
         if portfolio.basis is not Basis.WEIGHTS:
             self.book.hold(portfolio.holdings({}))
         elif all(name in data for name in portfolio.symbols):

@@ -66,6 +66,7 @@ class Portfolio:
         cash: held beside the assets, when the basis is quantities or account.
         account: whose positions these are, when the basis is account.
         limits: what it may not exceed.
+        known: False for an account whose positions were not asked for yet.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Portfolio:
     cash: float = 0.0
     account: str = ""
     limits: Limits = NO_LIMITS
+    known: bool = True
 
     def __post_init__(self) -> None:
         names = self.symbols

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from market.errors import InvalidValueError
+from market.errors import InvalidValueError, SettingsError
 from market.values import Symbol
 from risk.errors import (
     ExchangeAwayError,
@@ -66,16 +66,23 @@ class InMemoryPortfolioRepository:
 
 
 class SqlitePortfolioRepository:
-    """Keeps portfolios in a SQLite file; each call opens and closes it."""
+    """Keeps portfolios in a SQLite file; each call opens and closes it.
+
+    Raises:
+        SettingsError: the file cannot be made, or is no database.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as database:
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS portfolios "
-                "(name TEXT PRIMARY KEY, document TEXT NOT NULL)"
-            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._open() as database:
+                database.execute(
+                    "CREATE TABLE IF NOT EXISTS portfolios "
+                    "(name TEXT PRIMARY KEY, document TEXT NOT NULL)"
+                )
+        except (OSError, sqlite3.Error) as error:
+            raise SettingsError("DATA_DIR", f"{path} will not do: {error}") from error
 
     def get(self, name: str) -> Portfolio | None:
         with self._open() as database:
@@ -162,6 +169,7 @@ def _portfolio(name: str, found: _Document, basis: Basis, value: float) -> Portf
         cash=found.cash,
         account=found.account or "",
         limits=found.limits,
+        known=basis is not Basis.ACCOUNT,
     )
 
 
@@ -243,10 +251,8 @@ class AccountRepository:
     def __init__(self, exchange: ExchangeClient) -> None:
         self._exchange = exchange
 
-    async def get(
-        self, account: str, name: str | None = None, limits: Limits | None = None
-    ) -> Portfolio:
-        """Return the account as a portfolio, with the ``limits`` that are set for it.
+    async def get(self, account: str, name: str | None = None) -> Portfolio:
+        """Return the account as a portfolio.
 
         Raises:
             UnknownAccountError: there is no such account.
@@ -266,5 +272,4 @@ class AccountRepository:
             basis=Basis.ACCOUNT,
             cash=found.cash,
             account=account,
-            limits=limits or Limits(),
         )

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 from typing import Final
 
@@ -17,7 +18,7 @@ from market.hub import Hub
 from risk.errors import ExchangeAwayError, UnavailableError, UnknownAccountError
 from risk.limits import LimitChanged
 from risk.monitor import Monitor
-from risk.portfolio import Basis
+from risk.portfolio import Basis, Portfolio
 from risk.report import BacktestChanged, PriceGapSeen, RiskReport
 from risk.repositories import AccountRepository, ExchangeClient, PortfolioRepository
 from risk.settings import Settings
@@ -124,22 +125,26 @@ class RiskService:
         if not _ACCOUNT.fullmatch(account):  # such a name would ask the exchange something else
             raise UnknownAccountError(account)
         name = f"account:{account}"
-        if name not in self._asked and len(self._asked) >= self.settings.max_portfolios:
-            self._release(min(self._asked, key=self._asked.__getitem__))
-        await self._refresh(name, account)
+        if self._is_due(name):
+            portfolio = await self._positions(name, account)
+            if name not in self._asked and len(self._asked) >= self.settings.max_portfolios:
+                self._release(min(self._asked, key=self._asked.__getitem__))
+            self.monitor.put(portfolio)
         self._asked[name] = self._now()
         return name
 
-    async def _refresh(self, name: str, account: str) -> None:
-        """Ask for the positions, unless they were asked for within the interval."""
+    def _is_due(self, name: str) -> bool:
         fetched = self._fetched.get(name)
-        if fetched is not None and self._now() - fetched < self.settings.interval_s:
-            return
-        known = self.monitor.contexts.get(name)
-        limits = known.portfolio_context.portfolio.limits if known is not None else None
-        portfolio = await self._accounts.get(account, name, limits)
+        return fetched is None or self._now() - fetched >= self.settings.interval_s
+
+    async def _positions(self, name: str, account: str) -> Portfolio:
+        """Ask for the positions of an account; they keep the limits that were set for them."""
+        portfolio = await self._accounts.get(account, name)
         self._fetched[name] = self._now()
-        self.monitor.put(portfolio)
+        known = self.monitor.contexts.get(name)
+        if known is None:
+            return portfolio
+        return replace(portfolio, limits=known.portfolio_context.portfolio.limits)
 
     async def _refresh_all(self) -> None:
         for name, asked in list(self._asked.items()):
@@ -151,11 +156,14 @@ class RiskService:
             if context.portfolio_context.portfolio.basis is Basis.ACCOUNT
         }
         for name, account in followed.items():
-            await self._refresh_one(name, account)
+            if self._is_due(name):
+                await self._refresh(name, account)
 
-    async def _refresh_one(self, name: str, account: str) -> None:
+    async def _refresh(self, name: str, account: str) -> None:
         try:
-            await self._refresh(name, account)
+            portfolio = await self._positions(name, account)
+            if name in self.monitor.contexts:  # else it was released in the meantime
+                self.monitor.put(portfolio)
         except UnknownAccountError:
             if name in self._asked:
                 self._release(name)

@@ -161,6 +161,29 @@ async def test_an_account_while_the_exchange_is_away_is_503(tmp_path: Path) -> N
         assert (answer.status_code, answer.json()["type"]) == (503, "exchange-away")
 
 
+async def test_a_portfolio_may_be_an_account_and_have_limits(tmp_path: Path) -> None:
+    async with an_exchange() as (exchange, url), a_risk(a_settings(url, tmp_path)) as client:
+        exchange.accounts["me"] = {"cash": 5, "positions": [{"symbol": "BTC", "quantity": 1}]}
+        await healthy(client)
+        body = {"account": "me", "limits": {"max_gross": 1.0}}
+        assert (await client.put("/portfolios/mine", json=body)).status_code == 201
+        assert (await client.put("/portfolios/nobodys", json={"account": "x"})).status_code == 201
+        price = float(exchange.latest()["BTC"].price)
+        await until(
+            lambda: client.get("/risk/mine"),
+            lambda answer: answer.json()["value"] == pytest.approx(5 + price),
+        )
+        for k in range(3):
+            exchange.tick(a_tick("BTC", price, t=60 + k, seq=51 + k))
+        await until(
+            lambda: client.get("/limits"),
+            lambda answer: answer.json()["mine"]["max_gross"]["state"] == "breached",
+        )
+        unknown = (await client.get("/risk/nobodys")).json()
+        assert unknown["value"] is None
+        assert "positions" in unknown["unavailable"]["value"]
+
+
 async def test_accounts_that_nobody_asks_for_make_room(tmp_path: Path) -> None:
     async with an_exchange() as (exchange, url):
         for name in "abcd":

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from market.errors import InvalidValueError
+from market.errors import InvalidValueError, SettingsError
 from market.values import Symbol
 from risk.contexts import ApplicationContext, PortfolioContext, RiskManagementContext
 from risk.errors import ExchangeAwayError, UnavailableError
@@ -148,3 +148,9 @@ def test_weights_in_words_are_checked(text: str) -> None:
 def test_market_data_that_cannot_be_is_refused(price: float, volume: float) -> None:
     with pytest.raises(InvalidValueError):
         MarketDataFactory.create_market_data("BTC", price, volume)
+
+
+def test_a_file_that_is_no_database_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "risk.sqlite3").write_bytes(b"no database" * 100)
+    with pytest.raises(SettingsError, match="DATA_DIR"):
+        SqlitePortfolioRepository(tmp_path / "risk.sqlite3")
