@@ -68,7 +68,7 @@ class Desk:
         self._tell, self._publish = tell, publish
         self._on_failure, self._snapshot_every = on_failure, snapshot_every
         self._saved_at = journal.head.seq
-        self._time = clock.now()
+        self._time = max(venue.time, clock.now())
         self._moved: dict[Symbol, Tick] = {}
         self._shown: dict[Symbol, int] = {}
         self._show_is_due = self._has_failed = False
@@ -101,6 +101,8 @@ class Desk:
             self.placed["refused" if answer.refusal else answer.orders[0].status.value] += 1
         if kept is not None:
             await asyncio.shield(kept)
+        elif outcome.repeated:  # what it repeats may still wait for the disk
+            await self._journal.flushed()
         return answer
 
     def move(self, tick: Tick) -> None:
@@ -108,6 +110,13 @@ class Desk:
         if not self._moved:
             asyncio.get_running_loop().call_soon(self._move)
         self._moved[tick.symbol] = tick
+
+    def save(self) -> None:
+        """Keep a snapshot of the venue, so that a start needs only what came after it."""
+        if self._journal.head.seq > self._saved_at and not self._has_failed:
+            self._saved_at = self._journal.head.seq
+            state = self.venue.snapshot()
+            self._journal.save(state, digest(state))
 
     def book(self, symbol: Symbol, depth: int) -> BookUpdate:
         """Return the best levels of a book as they stand; KeyError when the symbol is unknown."""
@@ -124,9 +133,7 @@ class Desk:
         seq = self._journal.head.seq
         kept.add_done_callback(lambda done: self._kept(done, seq, outcome.facts))
         if self._journal.head.seq - self._saved_at >= self._snapshot_every:
-            self._saved_at = self._journal.head.seq
-            state = self.venue.snapshot()
-            self._journal.save(state, digest(state))
+            self.save()
         return outcome, kept
 
     def _kept(self, done: "asyncio.Future[None]", seq: int, facts: Sequence[Fact]) -> None:
