@@ -7,34 +7,35 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isfinite
-from typing import Protocol
+from typing import Final, Protocol
 
 from market.errors import InvalidValueError
 from market.events import Tick
 from market.values import Symbol, symbol
 from risk.portfolio import Asset
 
+_MOST: Final = 1e15  # far above any grid; squares and sums of it stay finite
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What one unit costs, in the quote currency; it may be negative, not infinite."""
+    """What one unit costs, in the quote currency; it may be negative, and is below 10^15."""
 
     value: float
 
     def __post_init__(self) -> None:
-        if not isfinite(self.value):
+        if not abs(self.value) < _MOST:
             raise InvalidValueError(f"{self.value} is not a price")
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """How many units were traded; zero or more."""
+    """How many units were traded; zero or more, below 10^15."""
 
     value: float
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.value) and self.value >= 0):
+        if not 0 <= self.value < _MOST:
             raise InvalidValueError(f"{self.value} is not a volume")
 
 

@@ -4,8 +4,8 @@ No clock and no network: time is that of the facts. The same facts, cut and resu
 with whatever replayed twice, leave the same state behind.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -25,12 +25,20 @@ from risk.repositories import InMemoryPortfolioRepository
 from risk.watermarks import Watermarks
 
 MAX_NEWS: Final = 10_000
+AHEAD: Final = timedelta(minutes=1)
+"""How far in the future a tick may be: one that is further would hold time still for all others."""
 
 log = structlog.get_logger("risk.monitor")
 
 
 class Monitor:
     """Follows portfolios through one market.
+
+    Args:
+        symbols: of the market.
+        estimators: how it is estimated.
+        terms: what the numbers are told in.
+        present: tells the time, to turn down ticks of the future; without it none is.
 
     Attributes:
         market: what is known of it.
@@ -39,9 +47,16 @@ class Monitor:
         garbled, missed: frames that could not be read, and events that will never come.
     """
 
-    def __init__(self, symbols: Iterable[Symbol], estimators: Estimators, terms: Terms) -> None:
+    def __init__(
+        self,
+        symbols: Iterable[Symbol],
+        estimators: Estimators,
+        terms: Terms,
+        *,
+        present: Callable[[], datetime] | None = None,
+    ) -> None:
         self.market = MarketState(tuple(symbols), estimators, self._score)
-        self.terms = terms
+        self.terms, self._present = terms, present
         self.contexts: dict[str, RiskManagementContext] = {}
         self.marks = Watermarks()
         self.lost = "not connected yet"
@@ -140,14 +155,22 @@ class Monitor:
             self._value(data)
 
     def _admitted(self, tick: Tick) -> MarketData | None:
-        if not self.marks.admits(tick):
-            return None
         try:
-            return MarketDataFactory.of_tick(tick)
+            data = self._checked(tick)
         except (InvalidValueError, OverflowError) as error:
             self.rejected += 1
-            log.warning("tick_rejected", symbol=tick.symbol, problem=str(error))
+            if not self.rejected & (self.rejected - 1):  # 1, 2, 4, 8: a liar must not fill the log
+                problem = str(error)
+                log.warning(
+                    "tick_rejected", symbol=tick.symbol, problem=problem, so_far=self.rejected
+                )
             return None
+        return data if self.marks.admits(tick) else None
+
+    def _checked(self, tick: Tick) -> MarketData:
+        if self._present is not None and tick.time - self._present() > AHEAD:
+            raise InvalidValueError(f"{tick.time} is in the future")
+        return MarketDataFactory.of_tick(tick)
 
     def _see(self, data: MarketData) -> None:
         gap = self.market.see(data)
@@ -184,7 +207,8 @@ class Monitor:
                 self.lost = "the stream has ended"
             case FeedGarbled():
                 self.garbled += 1
-                log.warning("frame_garbled", problem=fact.problem)
+                if not self.garbled & (self.garbled - 1):
+                    log.warning("frame_garbled", problem=fact.problem, so_far=self.garbled)
 
     def _distrust(self, context: RiskManagementContext) -> str:
         if self.lost:

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import structlog
 
+from market.clock import SystemClock
 from market.errors import MarketError, StreamError
 from market.events import Fact, State, Tick
 from market.feed import Feed
@@ -54,7 +55,10 @@ class RiskService:
         now: Callable[[], float] = monotonic,
     ) -> None:
         self.settings, self.hub, self.repository = settings, hub, repository
-        self.monitor = Monitor(settings.symbols, settings.estimators, settings.terms)
+        clock = SystemClock()
+        self.monitor = Monitor(
+            settings.symbols, settings.estimators, settings.terms, present=clock.now
+        )
         self._exchange = ExchangeClient(client, settings.exchange_url)
         self._accounts = AccountRepository(self._exchange)
         silence_s = 3 * settings.stream.heartbeat_s

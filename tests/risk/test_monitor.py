@@ -12,7 +12,9 @@ from market.events import Fact, Gap, Snapshot, SourceState, State, Tick
 from market.feed import FeedGarbled, FeedLost, FeedOpened
 from market.values import Symbol
 from market.wire import encode
+from risk.book import Terms
 from risk.errors import UnavailableError
+from risk.market_state import Estimators
 from risk.monitor import Monitor
 from risk.portfolio import Asset, Basis, Portfolio, Weight
 from risk.report import PriceGapSeen, RiskReport
@@ -276,7 +278,7 @@ def test_negative_prices_switch_the_asset_to_differences() -> None:
     assert any("price differences" in flag for flag in told.flags)
 
 
-@pytest.mark.parametrize("price", ["NaN", "Infinity", "1E+400"])
+@pytest.mark.parametrize("price", ["NaN", "Infinity", "1E+400", "1E+15"])
 def test_what_is_no_number_is_rejected_and_counted(price: str) -> None:
     tick = Tick(symbol=BTC, price=Decimal(price), volume=Decimal(1), time=at(0), seq=1)
     monitor = fed(a_monitor(), [tick])
@@ -432,3 +434,11 @@ def test_a_report_compares_with_the_benchmark_and_tells_ratios() -> None:
     )
     assert own.estimate is not None
     assert own.estimate.attenuation["BTC-TCS"] == pytest.approx(0.567667, rel=1e-3)
+
+
+def test_a_tick_of_the_future_is_rejected_and_does_not_hold_time_still() -> None:
+    monitor = Monitor(SYMBOLS, Estimators(), Terms(), present=lambda: at(100))
+    fed(monitor, [a_tick("BTC", t=90), a_tick("BTC", 9.0, t=9e8, seq=2), a_tick("TCS", t=95)])
+    assert monitor.rejected == 1
+    assert monitor.market.prices[0] == 70400.0
+    assert monitor.market.latest_s == at(95).timestamp()
