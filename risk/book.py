@@ -58,7 +58,7 @@ class Book:
         self.foreign: tuple[Symbol, ...] = ()
         self.peak = Peak()
         self._forecasts: dict[str, float] = {}
-        self._ready, self._ready_of = False, -1
+        self._ready, self._ready_of, self._warm = False, -1, False
         self._quick: Exposures | None = None
         self._quick_of, self._quick_rows, self._quick_ticks = 0, 0, 0
         self.drift: float | None = None
@@ -75,7 +75,7 @@ class Book:
                 quantities[index[name]] = quantity
         self.holdings, self.quantities, self.held = holdings, quantities, quantities != 0
         self._forecasts = {}
-        self._quick, self._ready_of = None, -1
+        self._quick, self._ready_of, self._warm = None, -1, False
         self.revalue()
 
     @property
@@ -143,11 +143,20 @@ class Book:
 
         Those that need a price or an estimate which is not there yet are left out.
         """
-        if not self.ready or self.effective_size() < MIN_EFFECTIVE_SIZE:
+        if not (self.ready and self._is_warm(i)):
             self._quick = None
             return {}
         quick = self._kept_current(i)
         return {name: _LIMITED[name](self, quick) for name in names}
+
+    def _is_warm(self, i: int) -> bool:
+        """Tell whether everything held is known well enough, when only ``i`` may have changed."""
+        size = self.market.live.effective_size(self.market.estimators.headline, i)
+        if size < MIN_EFFECTIVE_SIZE:
+            self._warm = False
+        elif not self._warm:
+            self._warm = self.effective_size() >= MIN_EFFECTIVE_SIZE
+        return self._warm
 
     def _kept_current(self, i: int) -> Exposures:
         """Return the exposures after the tick of asset ``i``; anew when something else happened."""

@@ -92,6 +92,11 @@ class LiveCovariance:
         sizes: Array = weight**2 / np.maximum(squares, _TINY)
         return sizes
 
+    def effective_size(self, k: int, i: int) -> float:
+        """Return the same for half-life ``k`` of asset ``i`` alone."""
+        track = self._tracks[i]
+        return track.weight[k] ** 2 / max(track.squares[k], _TINY)
+
     def moments(self, k: int) -> tuple[Array, Array]:
         """Return the decayed sums and overlaps of half-life ``k`` as of the latest tick."""
         scale = 1 / self._weights(self._latest)[k]
