@@ -444,7 +444,7 @@ class Both:
             assert (int(working.remaining), int(working.quantity)) == (order.left, order.total)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(COMMANDS)
 def test_the_engine_says_what_the_slow_book_says(commands: list[Slow | tuple[object, ...]]) -> None:
     both = Both()
@@ -477,7 +477,7 @@ def a_random_order(rng: random.Random) -> Slow:
 def test_a_long_random_stream_is_told_alike(seed: int) -> None:
     rng = random.Random(seed)
     both = Both()
-    for _ in range(3000):
+    for _ in range(2000):
         chance = rng.random()
         if chance < 0.7:
             both.do(a_random_order(rng))
@@ -520,7 +520,7 @@ def lively(*, levels: int) -> MatchingEngine:
     )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
 @given(COMMANDS, st.integers(0, 60), st.integers(0, 3))
 def test_a_restored_engine_goes_on_as_if_nothing_had_happened(
     commands: list[Slow | tuple[object, ...]], cut: int, levels: int
@@ -535,7 +535,7 @@ def test_a_restored_engine_goes_on_as_if_nothing_had_happened(
     assert msgspec.json.encode(after.state()) == msgspec.json.encode(whole.state())
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
 @given(COMMANDS, st.integers(0, 3))
 def test_what_is_filled_is_what_was_asked_and_no_trade_is_one_sided(
     commands: list[Slow | tuple[object, ...]], levels: int
