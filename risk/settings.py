@@ -16,7 +16,6 @@ from risk.market_state import Estimators
 from risk.portfolio import Portfolio, limits_of, weights_of
 
 DAY_S = 86_400.0
-YEAR_S = 365 * DAY_S
 CALM: Mapping[str, Mapping[str, float]] = {
     "all_down_10": {"*": -0.10},
     "all_down_25": {"*": -0.25},
@@ -65,8 +64,8 @@ class Settings:
             estimators=_estimators(env),
             terms=_terms(env, names),
             interval_s=env.read("RISK_INTERVAL_MS", whole(10, 3_600_000)) / 1000,
-            history=env.read("RISK_HISTORY", whole(1, 1_000_000), default=2000),
-            max_portfolios=env.read("RISK_MAX_PORTFOLIOS", whole(1, 10_000), default=100),
+            history=env.read("RISK_HISTORY", whole(1, 1_000_000)),
+            max_portfolios=env.read("RISK_MAX_PORTFOLIOS", whole(1, 10_000)),
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
         )
 
@@ -86,7 +85,7 @@ def _estimators(env: Environment) -> Estimators:
         half_lives_s=half_lives,
         headline=half_lives.index(headline),
         clock_s=env.optional("RISK_CLOCK_S", real(1e-3, 1e9)),
-        scenarios=env.read("RISK_SCENARIOS", whole(10, 100_000), default=500),
+        scenarios=env.read("RISK_SCENARIOS", whole(10, 100_000)),
         stale_after_s=env.read("STALE_AFTER_S", real(0.001, 1e9)),
     )
 
@@ -96,7 +95,7 @@ def _terms(env: Environment, names: tuple[Symbol, ...]) -> Terms:
     return Terms(
         benchmark=env.read("RISK_BENCHMARK", _benchmark, default=equal),
         horizon_s=env.read("RISK_HORIZON_S", real(0.001, 1e9)),
-        year_s=env.read("RISK_YEAR_S", real(1, 1e9), default=YEAR_S),
+        year_s=env.read("RISK_YEAR_S", real(1, 1e9)),
         shocks=env.read("RISK_SCENARIOS_FILE", _scenarios, default=CALM),
     )
 
