@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import structlog
@@ -73,8 +73,10 @@ class Exchange:
             stale_after_s=settings.stale_after_s,
             on_tick=self._on_tick,
         )
-        self._market_told = self._restore_market()
-        self._orders_told = int(self.orders.footnote or 0)
+        noted = self._restore_market()
+        self._market_told = int(noted.get("journal", 0))
+        self._orders_told = max(int(self.orders.footnote or 0), int(noted.get("orders", 0)))
+        self._orders_kept = self._orders_told
         self._told = 0
         self.leaving = asyncio.Event()
         self._silent = set(settings.instruments)  # an opening venue has heard of none
@@ -128,19 +130,19 @@ class Exchange:
 
     # -- from disk -----------------------------------------------------------------------------
 
-    def _restore_market(self) -> int:
-        """Put back what the market's tape holds; return the last command whose facts it tells."""
+    def _restore_market(self) -> dict[str, Any]:
+        """Put back what the market's tape holds; return what was noted beside it."""
         found = self.market.recovered
         if found is None:
-            return 0
-        noted = json.loads(found.footnote or "{}")
+            return {}
+        noted: dict[str, Any] = json.loads(found.footnote or "{}")
         facts: list[Fact] = [kept.fact for kept in found.events]
         if isinstance(found.opening, Snapshot):
             facts = [*found.opening.ticks, *facts]
         for fact in facts:
             self.recent.take(fact)
         self.merging.restore(facts, noted.get("sources", {}))
-        return int(noted.get("journal", 0))
+        return noted
 
     def _open_desk(self) -> Desk:
         """Recover the venue, tell what was not told yet, and open the desk over it."""
@@ -168,7 +170,8 @@ class Exchange:
 
     def _market_note(self) -> str:
         told = max(self._told, self._market_told)
-        return json.dumps({"journal": told, "sources": self.merging.read_to})
+        noted = {"journal": told, "orders": self._orders_kept, "sources": self.merging.read_to}
+        return json.dumps(noted)
 
     # -- told ----------------------------------------------------------------------------------
 
@@ -231,6 +234,7 @@ class Exchange:
             self.merging.watch(now)
             self.market.commit()
             self.orders.commit()
+            self._orders_kept = max(self._told, self._orders_told)
             for symbol in self.merging.silent(now) - self._silent:
                 with suppress(BusyError):  # then at the next look
                     await self.desk.execute(LoseReference(symbol=symbol))

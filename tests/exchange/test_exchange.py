@@ -1,0 +1,409 @@
+"""The exchange ends, by itself or by force, and starts again: nothing that was answered is lost."""
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from exchange.desk import BusyError, Desk
+from market.errors import MarketError
+from market.settings import ROOT
+from tests.exchange.markets import TCS, Source, a_market
+from tests.streams import Block, asked, eventually
+
+# --- a restart ---
+
+
+async def test_a_restart_keeps_orders_accounts_names_and_the_numbers_of_the_stream(
+    tmp_path: Path,
+) -> None:
+    source = Source(TCS)
+    await source.go_on_air()
+    async with a_market(tmp_path, sources={TCS: source}) as market:
+        named = (await market.order(client_order_id="a-1", quantity=2)).json()
+        resting = (await market.order(price=30, type="limit")).json()
+        account = (await market.get("/accounts/ann")).json()
+        head = market.exchange.market.hub.id
+        own_head = market.exchange.orders.hub.id
+    async with a_market(tmp_path, sources={TCS: source}) as market:
+        assert market.exchange.market.hub.epoch == head[:8]
+        assert market.exchange.orders.hub.id == own_head
+        assert (await market.order(client_order_id="a-1", quantity=9)).json() == named
+        assert (await market.get(f"/orders/{resting['order_id']}")).json() == resting
+        assert (await market.get("/accounts/ann")).json() == account
+        assert (await market.order()).json()["order_id"] == resting["order_id"] + 1
+        url = f"{market.base}/stream?events=tick,trade,book,source,trading_state"
+        async with asked(url, headers={"Last-Event-ID": head}) as told:
+            blocks = await told.until(lambda b: b.event == "tick")
+    await source.go_off_air()
+    assert "gap" not in [block.event for block in blocks]
+    assert next(block.n for block in blocks if block.id) == int(head[9:]) + 1
+
+
+async def test_trades_go_on_after_a_restart_without_loss_or_repetition(tmp_path: Path) -> None:
+    source = Source(TCS)
+    await source.go_on_air()
+    seen: list[int] = []
+    last_id = ""
+    for _ in range(3):
+        async with a_market(tmp_path, sources={TCS: source}) as market:
+            url = f"{market.base}/stream?events=trade"
+            headers = {"Last-Event-ID": last_id} if last_id else {}
+            async with asked(url, headers=headers) as told:
+                for _ in range(5):
+                    await market.order()
+                blocks = await told.until(_is_trade(market.exchange.recent.last_trade_id))
+        seen += [block.data["trade_id"] for block in blocks if block.event == "trade"]
+        last_id = [block.id for block in blocks if block.id][-1]
+    await source.go_off_air()
+    assert seen == [*range(1, 16)]
+
+
+def _is_trade(trade_id: int) -> Callable[[Block], bool]:
+    return lambda block: block.event == "trade" and block.data["trade_id"] == trade_id
+
+
+async def test_an_account_s_history_that_is_lost_is_a_gap_and_the_market_s_goes_on(
+    tmp_path: Path,
+) -> None:
+    source = Source(TCS)
+    await source.go_on_air()
+    async with a_market(tmp_path, sources={TCS: source}) as market:
+        await market.order()
+        head = market.exchange.orders.hub.id
+    for path in (tmp_path / "orders").iterdir():  # as if the machine had lost them
+        path.unlink()
+    async with a_market(tmp_path, sources={TCS: source}) as market:
+        async with asked(f"{market.base}/accounts/ann/stream?last_event_id={head}") as told:
+            blocks = await told.until(lambda b: b.event == "snapshot")
+        trades = (await market.get("/trades?symbol=TCS")).json()
+    await source.go_off_air()
+    assert [block.event for block in blocks if block.event] == ["gap", "snapshot"]
+    assert [trade["trade_id"] for trade in trades] == [1]
+
+
+async def test_two_exchanges_cannot_have_one_folder(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS):
+        with pytest.raises(MarketError, match="in use"):
+            async with a_market(tmp_path, TCS):
+                pass
+
+
+async def test_what_an_account_may_hear_is_kept_though_nobody_listens(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        hub = market.exchange.orders.hub
+        for _ in range(20):
+            await market.order()
+        await eventually(lambda: not hub._unlogged)
+        assert hub.head == 40
+
+
+# --- the desk ---
+
+
+async def test_a_book_is_told_at_most_once_in_a_turn_of_the_loop(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        hub, desk = market.exchange.market.hub, market.exchange.desk
+        async with asked(f"{market.base}/stream?events=book,tick") as told:
+            before = hub.head
+            for n in range(50):
+                market.sources[TCS].tick(f"34.{n:02d}")
+            blocks = await told.until(lambda b: b.event == "book" and b.data["bids"][0][0] == 34.48)
+        assert desk.commands < 30
+    books = [block for block in blocks if block.event == "book" and block.n > before]
+    ticks = [block for block in blocks if block.event == "tick" and block.n > before]
+    assert len(ticks) == 50
+    assert len(books) <= 5
+
+
+async def test_a_desk_that_the_journal_holds_up_takes_no_more_orders(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        journal = _HeldUp(market.exchange.desk)
+        got = await market.order()
+        with pytest.raises(BusyError):
+            await market.exchange.desk.execute(None)  # type: ignore[arg-type]
+        journal.let_go()
+        fine = await market.order()
+    assert got.status_code == 503
+    assert got.json()["type"] == "busy"
+    assert got.headers["retry-after"] == "1"
+    assert fine.status_code == 200
+
+
+class _HeldUp:
+    """A journal that says it has too much to do."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._journal = desk, desk._journal
+        desk._journal = self  # type: ignore[assignment]
+        self.backlog = 10_000
+
+    def let_go(self) -> None:
+        self._desk._journal = self._journal
+
+
+async def test_a_journal_that_fails_ends_the_exchange_and_answers_nothing_untrue(
+    tmp_path: Path,
+) -> None:
+    with capture_logs() as logs:
+        async with a_market(tmp_path, TCS) as market:
+            market.exchange._journal._file._connection.close()  # the disk is gone
+            first = await market.order()
+            await eventually(lambda: market.failures == ["failed"])
+            second = await market.order()
+            health = await market.get("/health")
+    assert first.json()["type"] == second.json()["type"] == "journal-failed"
+    assert first.status_code == second.status_code == 503
+    assert health.status_code == 503
+    assert [log["event"] for log in logs if log["log_level"] == "critical"] == ["journal_failed"]
+
+
+# --- real processes ---
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Process:
+    """``python -m exchange`` with settings of its own, ended at the latest with its test."""
+
+    def __init__(self, data: Path, source: Source, **more: str) -> None:
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.variables = os.environ | {
+            "DATA_DIR": str(data),
+            "LOG_DIR": str(data / "logs"),
+            "EXCHANGE_PORT": str(self.port),
+            "SYMBOLS": "TCS",
+            "TCS_SOURCE_URL": source.url,
+            "HOUSE_QUANTITY": "1000000",
+            "JOURNAL_SNAPSHOT_EVERY": "200",
+            **more,
+        }
+        self.running: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self.running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "exchange"),
+            cwd=ROOT,
+            env=self.variables,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+    async def end(self, how: signal.Signals = signal.SIGKILL) -> int:
+        assert self.running is not None
+        if self.running.returncode is None:
+            self.running.send_signal(how)
+        return await self.running.wait()
+
+
+async def command(variables: dict[str, str], *words: str) -> tuple[int | None, str]:
+    """Run ``python -m exchange`` with words; return its status and what it says."""
+    ran = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "exchange", *words),
+        cwd=ROOT,
+        env=variables,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await ran.communicate()
+    return ran.returncode, told.decode()
+
+
+@asynccontextmanager
+async def a_source() -> AsyncIterator[Source]:
+    """Give a source that ticks all the time."""
+    source = Source(TCS)
+    await source.go_on_air()
+
+    async def tick() -> None:
+        while True:
+            source.tick()
+            await asyncio.sleep(0.02)
+
+    ticking = asyncio.create_task(tick())
+    try:
+        yield source
+    finally:
+        ticking.cancel()
+        await source.go_off_air()
+
+
+async def open_for_orders(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                if (await client.get("/health")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.02)
+
+
+async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[dict[str, Any]]:
+    """Place orders until the exchange is gone; return those that were answered."""
+    answered: list[dict[str, Any]] = []
+    random = Random(f"{name} {turn}")
+    while True:
+        body: dict[str, Any] = {
+            "account": name,
+            "symbol": "TCS",
+            "side": "buy",
+            "quantity": random.randint(1, 3),
+            "client_order_id": f"{turn}-{len(answered)}",
+        }
+        if random.random() < 0.5:
+            body |= {"price": 20}
+        try:
+            got = await client.post("/orders", json=body)
+        except httpx.TransportError:
+            return answered
+        if got.status_code == 200:
+            answered.append(got.json())
+
+
+@pytest.mark.timeout(120)
+async def test_an_answered_order_survives_kill_9_and_none_is_invented(tmp_path: Path) -> None:
+    names = [f"bot{n}" for n in range(4)]
+    answered: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    async with a_source() as source:
+        process = Process(tmp_path, source)
+        async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
+            for turn in range(4):
+                await process.start()
+                await open_for_orders(client)
+                for name in names:
+                    await check_orders(client, name, answered[name])
+                jobs = [asyncio.create_task(trade(client, name, turn)) for name in names]
+                await asyncio.sleep(0.15 + 0.1 * turn)
+                await process.end()
+                for name, orders in zip(names, await asyncio.gather(*jobs), strict=True):
+                    answered[name] += orders
+            await process.start()
+            await open_for_orders(client)
+            for name in names:
+                await check_orders(client, name, answered[name])
+            trades = await all_trades(process.base)
+        assert await process.end(signal.SIGTERM) == 0
+        verified, told = await command(process.variables, "verify")
+    assert trades == [*range(1, len(trades) + 1)]
+    assert sum(map(len, answered.values())) > 20
+    assert verified == 0, told
+    assert "journal      whole" in told
+    assert "0 differ" in told
+
+
+async def check_orders(
+    client: httpx.AsyncClient, name: str, answered: list[dict[str, Any]]
+) -> None:
+    """Assert that every answered order is there as it was, and no other but the one in flight."""
+    got = await client.get(f"/orders?account={name}")
+    found = {one["order_id"]: one for one in got.json()} if got.status_code == 200 else {}
+    for order in answered:
+        assert found.pop(order["order_id"]) == order
+    rounds = {order["client_order_id"].partition("-")[0] for order in found.values()}
+    assert len(found) == len(rounds), "at most the one that was not answered, in each round"
+    account = (await client.get(f"/accounts/{name}")).json()
+    if found or answered:
+        held = sum(one["quantity"] for one in account["positions"])
+        everything = [*found.values(), *answered]
+        assert held == sum(one["filled_quantity"] for one in everything)
+
+
+async def all_trades(base: str) -> list[int]:
+    """Return the numbers of all trades on the stream, from its first event."""
+    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+        head = (await client.get("/health")).json()["head"]
+        newest = (await client.get("/trades?symbol=TCS&limit=1")).json()[0]["trade_id"]
+    first = {"Last-Event-ID": f"{head[:8]}-0"}
+    async with asked(f"{base}/stream?events=trade", headers=first) as told:
+        blocks = await told.until(_is_trade(newest))
+    return [block.data["trade_id"] for block in blocks if block.event == "trade"]
+
+
+@pytest.mark.timeout(120)
+async def test_a_journal_torn_in_the_middle_is_repaired_by_hand(tmp_path: Path) -> None:
+    async with a_source() as source:
+        process = Process(tmp_path, source, JOURNAL_SNAPSHOT_EVERY="1000000")
+        async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
+            await process.start()
+            await open_for_orders(client)
+            body = {"account": "ann", "symbol": "TCS", "quantity": 1}
+            orders = [(await client.post("/buy", json=body)).json() for _ in range(5)]
+            assert len(orders) == 5
+            await process.end()  # so that no snapshot stands for the damaged record
+            with sqlite3.connect(tmp_path / "journal.sqlite") as damaged:
+                damaged.execute(
+                    "UPDATE commands SET body = replace(body, 'ann', 'eve') "
+                    "WHERE seq = (SELECT seq FROM commands WHERE body LIKE '%ann%' "
+                    "ORDER BY seq LIMIT 1 OFFSET 3)"
+                )
+            damaged.close()
+            verified, found = await command(process.variables, "verify")
+            refused = await asyncio.wait_for(_started(process), 20)
+            asked_first, plan = await command(process.variables, "repair")
+            repaired, done = await command(process.variables, "repair", "--yes")
+            await process.start()
+            await open_for_orders(client)
+            account = (await client.get("/accounts/ann")).json()
+            await process.end(signal.SIGTERM)
+    assert verified == 1
+    assert "is bad" in found
+    assert refused == 1
+    assert asked_first == 1
+    assert "--yes" in plan
+    assert "lost" in plan
+    assert repaired == 0, done
+    assert "done" in done
+    assert account["positions"][0]["quantity"] == 3
+
+
+async def _started(process: Process) -> int | None:
+    await process.start()
+    assert process.running is not None
+    return await process.running.wait()
+
+
+async def test_a_command_that_is_not_known_is_told_how_it_is_used() -> None:
+    code, told = await command(dict(os.environ), "frobnicate")
+    assert code == 2
+    assert "usage: python -m exchange" in told
+
+
+async def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    variables = os.environ | {"DATA_DIR": str(tmp_path), "HOUSE_LEVELS": "many"}
+    code, told = await command(variables)
+    assert code == 2
+    assert "HOUSE_LEVELS" in told
+    assert "Traceback" not in told
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        variables = os.environ | {
+            "DATA_DIR": str(tmp_path),
+            "LOG_DIR": str(tmp_path),
+            "EXCHANGE_PORT": port,
+        }
+        code, told = await command(variables)
+    assert code == 1
+    assert "EXCHANGE_PORT" in told
+    assert "Traceback" not in told
