@@ -76,6 +76,7 @@ class Feed:
         decoder: knows the kinds of facts; events of other kinds are passed over.
         last_id: where to resume from, "" to begin anew.
         silence_s: without a single byte for this long the line is dead; 3 heartbeats.
+        retry_s: the least wait between two attempts until the server asks for another.
         retry_cap_s: the longest wait that we choose between two attempts; a server that is full
             may ask for more with Retry-After, up to a minute.
         on_comment: called with each comment, such as heartbeats.
@@ -94,6 +95,7 @@ class Feed:
         decoder: Decoder | None = None,
         last_id: str = "",
         silence_s: float = 45.0,
+        retry_s: float = 1.0,
         retry_cap_s: float = 5.0,
         on_comment: Callable[[str], None] | None = None,
         clock: Clock | None = None,
@@ -102,7 +104,7 @@ class Feed:
         self.url, self.last_id = url, last_id
         self._client, self._decoder = client, decoder or Decoder()
         self._timeout = httpx.Timeout(5.0, read=silence_s)
-        self._retry_s, self._retry_cap_s = 1.0, retry_cap_s
+        self._retry_s, self._retry_cap_s = retry_s, retry_cap_s
         self._on_comment = on_comment
         self._clock, self._rng = clock or SystemClock(), rng or Random()
         self._failures = 0
