@@ -28,7 +28,7 @@ MODULES: Final = (
     "price_level",
     "rules",
     "stops",
-    "tape",
+    "reporter",
 )
 
 

@@ -13,6 +13,7 @@ from exchange.grid import Grid
 from exchange.house_maker import HouseMaker
 from exchange.order_book import NONE, BookSide, OrderBook
 from exchange.price_level import BUY, DECREMENTED, TRADED, Match, Order
+from exchange.reporter import MAKER, TAKER, Reporter
 from exchange.rules import (
     FOK,
     GTC,
@@ -29,7 +30,6 @@ from exchange.rules import (
     plain,
 )
 from exchange.stops import StopOrders
-from exchange.tape import MAKER, TAKER, Tape
 from exchange.working import Depth, MayTrade, OrderState, PitState, Sweep, WorkingOrder
 from market.errors import OffGridError
 from market.orders import Liquidity, PlaceOrder, SelfTradePrevention, TradingState
@@ -58,7 +58,7 @@ class Pit:
         self._quantities = Grid("quantity", instrument.lot_size)
         self._limits = Limits(rules, self._prices, self._quantities)
         self._fees = Fees(rules, self._prices, self._quantities)
-        self._tape = Tape(self.symbol, floor, self._prices, self._quantities, self._fees)
+        self._reporter = Reporter(self.symbol, floor, self._prices, self._quantities, self._fees)
         self._house = HouseMaker(rules.house, self.symbol, self._quantities)
         self._breaker = CircuitBreaker(rules.halt_move_pct, rules.halt_window_s)
         self._stops = StopOrders()
@@ -73,13 +73,13 @@ class Pit:
         try:
             order = self._order(order_id, request)
         except OffGridError as error:
-            self._tape.rejected(order_id, request, _off_grid(error))
+            self._reporter.rejected(order_id, request, _off_grid(error))
             return
         refusal = self._refusal(order)
         if refusal is not None:
-            self._tape.rejected(order_id, request, refusal)
+            self._reporter.rejected(order_id, request, refusal)
             return
-        self._tape.accepted(order)
+        self._reporter.accepted(order)
         if request.stop_price is not None:
             self._wait(order, request.stop_price)
         else:
@@ -90,7 +90,7 @@ class Pit:
     def cancel(self, order: Order) -> None:
         """Take a working order out."""
         self._withdraw(order)
-        self._tape.cancelled(order, order.left)
+        self._reporter.cancelled(order, order.left)
 
     def expire(self, order: Order) -> None:
         """Take a working order out whose time is over."""
@@ -106,11 +106,11 @@ class Pit:
             if quantity is not None:
                 total = self._quantities.whole(quantity)
         except OffGridError as error:
-            self._tape.amendment_rejected(order, _off_grid(error))
+            self._reporter.amendment_rejected(order, _off_grid(error))
             return
         refusal = self._amend_refusal(order, key, total)
         if refusal is not None:
-            self._tape.amendment_rejected(order, refusal)
+            self._reporter.amendment_rejected(order, refusal)
             return
         self._amend(order, key, total)
         if self._high:
@@ -380,7 +380,7 @@ class Pit:
             side.resize(order, left)
         else:
             order.resize(left)
-        self._tape.amended(order)
+        self._reporter.amended(order)
         if not stands:
             self._enter(order)
 
@@ -411,7 +411,7 @@ class Pit:
 
     def _trigger(self, order: Order) -> None:
         request = order.request
-        self._tape.triggered(order)
+        self._reporter.triggered(order)
         if request.type is STOP and not self._may_trade(self.view(order), self._floor.facts):
             self._expire(order, "insufficient-funds")
         elif request.post_only and self.book.crosses(order):
@@ -469,7 +469,7 @@ class Pit:
         self.until = floor.time + timedelta(seconds=lasts_s) if lasts_s else None
         if self.until is not None:
             floor.wake(self.until, REOPENING, 0, self.symbol)
-        self._tape.changed(state, reason, self.until)
+        self._reporter.changed(state, reason, self.until)
 
     def _uncross(self) -> None:
         found: Uncrossing | None = uncrossing(
@@ -507,7 +507,7 @@ class Pit:
                 self._expire(maker, "self-trade-prevention")
 
     def _trade(self, maker: Order, taker: Order, ticks: int, lots: int, second: Liquidity) -> None:
-        self._tape.traded(maker, taker, ticks, lots, second)
+        self._reporter.traded(maker, taker, ticks, lots, second)
         self._mark(ticks)
         if not self._reference:
             self._limits.center(ticks)
@@ -516,15 +516,15 @@ class Pit:
         order.total -= lots
         if last and not order.left:
             self._floor.close(order)
-            self._tape.expired(order, lots, "self-trade-prevention")
+            self._reporter.expired(order, lots, "self-trade-prevention")
         else:
-            self._tape.decremented(order, lots)
+            self._reporter.decremented(order, lots)
 
     def _expire(self, order: Order, reason: str) -> None:
         left = order.left
         order.shown = order.hidden = 0
         self._floor.close(order)
-        self._tape.expired(order, left, reason)
+        self._reporter.expired(order, left, reason)
 
     # --- snapshots --------------------------------------------------------------------------------
 

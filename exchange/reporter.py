@@ -29,7 +29,7 @@ MAKER: Final = Liquidity.MAKER
 TAKER: Final = Liquidity.TAKER
 
 
-class Tape:
+class Reporter:
     """Writes the facts of one instrument to the floor, with its time and the next trade ids."""
 
     __slots__ = ("_fees", "_floor", "_prices", "_quantities", "_symbol")
