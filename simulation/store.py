@@ -12,7 +12,8 @@ from simulation.errors import ConfigError
 from simulation.results import RunResult
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS configs (digest TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS configs
+  (digest TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (
   config TEXT NOT NULL, seed INTEGER NOT NULL, log TEXT NOT NULL, result TEXT NOT NULL,
   PRIMARY KEY (config, seed));

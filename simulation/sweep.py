@@ -1,4 +1,4 @@
-"""Many runs at once: units of work over processes, here or on a cluster, and what they say together.
+"""Many runs: units of work over processes, here or on a cluster, and what they say together.
 
 A unit is a configuration and a seed as bytes, and its answer is a result as bytes, so that it runs
 unchanged in a process of this machine and on a worker of Dask's on another.
@@ -9,6 +9,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import islice
 from typing import Final
 
@@ -140,22 +141,22 @@ def dask(address: str, workers: int = 2) -> Iterator[Executor]:
         ConfigError: Dask is not installed.
     """
     try:
-        from distributed import Client, LocalCluster
+        distributed = import_module("distributed")
     except ImportError as error:
         raise ConfigError("a cluster needs Dask: pip install 'sandpit[sweep]'") from error
     if address != "local":
-        with Client(address) as client:
+        with distributed.Client(address) as client:
             yield client.get_executor(pure=False)
         return
     with (
-        LocalCluster(
+        distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
             silence_logs=logging.ERROR,
         ) as cluster,
-        Client(cluster) as client,
+        distributed.Client(cluster) as client,
     ):
         yield client.get_executor(pure=False)
 

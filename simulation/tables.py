@@ -27,8 +27,9 @@ def print_run(console: Console, result: RunResult, elapsed_s: float) -> None:
     """Print what a run came to, and what of it does not hold."""
     rate = result.ticks / elapsed_s if elapsed_s else 0.0
     console.print(
-        f"[bold]{result.name}[/] seed {result.seed}: {result.days:g} days, {result.ticks} ticks,"
-        f" {result.orders} orders, {result.trades} trades in {elapsed_s:.1f} s ({rate:,.0f} ticks/s)",
+        f"[bold]{result.name}[/] seed {result.seed}: {result.days:g} days,"
+        f" {result.ticks} ticks, {result.orders} orders, {result.trades} trades"
+        f" in {elapsed_s:.1f} s ({rate:,.0f} ticks/s)",
         highlight=False,
     )
     if result.bots:

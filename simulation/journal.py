@@ -1,0 +1,58 @@
+"""A journal of a simulated exchange: the live file, so that its tools verify and replay it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from exchange.journal import linked, microseconds
+from exchange.journal_file import FIRST_LINK, JournalFile, Record
+from simulation.config import RunConfig
+from simulation.errors import ConfigError
+from simulation.line import first_time
+
+_BATCH: Final = 1000
+
+
+class SimulatedJournal:
+    """Numbers and chains the commands as the live journal does, and writes them in batches."""
+
+    def __init__(self, file: JournalFile, start_us: int) -> None:
+        self._file, self._start = file, start_us
+        self._seq, self._link = 0, FIRST_LINK
+        self._waiting: list[Record] = []
+
+    def append(self, body: bytes, time_us: int) -> None:
+        """Keep a command that was carried out ``time_us`` microseconds after the start."""
+        self._seq += 1
+        text, time = body.decode(), self._start + time_us
+        self._link = linked(self._link, self._seq, time, text)
+        self._waiting.append(Record(self._seq, time, text, self._link))
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._file.write(self._waiting)
+            self._waiting.clear()
+
+
+@contextmanager
+def journal(path: Path | None, config: RunConfig) -> Iterator[SimulatedJournal | None]:
+    """Give a journal in a new file; without a path there is none.
+
+    Raises:
+        ConfigError: there is a journal already.
+        JournalError: it cannot be written.
+    """
+    if path is None:
+        yield None
+        return
+    if path.exists():
+        raise ConfigError(f"{path} is there already, and a journal is never written over")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with JournalFile(path, synchronous="normal") as file:
+        made = SimulatedJournal(file, microseconds(first_time(config)))
+        yield made
+        made.flush()
