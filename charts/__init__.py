@@ -1,0 +1,1 @@
+"""Candles, indicators and the live page: a reader of the market like any other."""

@@ -1,0 +1,214 @@
+"""The accounts onto the board: their money by asking, their orders and fills by their streams."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import structlog
+
+from charts.board import Board
+from charts.equity import POINTS, EquityCurve
+from charts.exchange_client import ExchangeAwayError, ExchangeClient
+from charts.facts import ACCOUNT_FACTS, AccountSeen
+from charts.orders import OpenOrders
+from market.errors import StreamError
+from market.events import Fact
+from market.feed import Feed
+from market.orders import OrderFilled, OrderRejected
+from market.wire import Decoder
+
+log = structlog.get_logger("charts.accounts")
+
+EVERY_S: Final = 1.0
+AGAIN_S: Final = 5.0
+WANTED_S: Final = 300.0
+FILLS: Final = 300
+SHOWN: Final = 50
+
+
+@dataclass(slots=True)
+class Followed:
+    """What is known of an account whose stream is read."""
+
+    reading: asyncio.Task[None]
+    orders: OpenOrders = field(default_factory=OpenOrders)
+    fills: int = 0
+    rejected: int = 0
+    last: float | None = None
+    wanted: float = 0.0
+
+
+class AccountsReader:
+    """Asks for the accounts once a second, and follows the streams of some.
+
+    Args:
+        most: accounts that are followed at once; those a page asks for go first.
+        tell: told of what goes wrong, as level, what and text.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        exchange: ExchangeClient,
+        client: httpx.AsyncClient,
+        *,
+        most: int,
+        tell: Callable[[str, str, str], None],
+        silence_s: float = 45.0,
+    ) -> None:
+        self._board, self._exchange, self._client = board, exchange, client
+        self._most, self._tell, self._silence_s = most, tell, silence_s
+        self._followed: dict[str, Followed] = {}
+        self._curves: dict[str, EquityCurve] = {}
+        self._known: set[str] = set()
+        self._troubled = ""
+
+    @property
+    def followed(self) -> list[str]:
+        """The accounts whose streams are read."""
+        return list(self._followed)
+
+    async def run(self) -> None:
+        """Ask until cancelled; an exchange that answers slowly is asked less often."""
+        try:
+            while True:
+                asked = monotonic()
+                await self._ask()
+                await asyncio.sleep(max(EVERY_S, 10 * (monotonic() - asked)))
+        finally:
+            for each in self._followed.values():
+                each.reading.cancel()
+
+    def want(self, account: str) -> None:
+        """Follow an account that a page looks at, as soon as it is open."""
+        followed = self._followed.get(account)
+        if followed is not None:
+            followed.wanted = monotonic()
+        elif account in self._known:
+            self._follow(account, monotonic())
+
+    def reset(self) -> None:
+        """Forget the accounts of a market that is no more."""
+        self._curves.clear()
+        self._known.clear()
+
+    async def _ask(self) -> None:
+        try:
+            accounts = await self._accounts()
+        except ExchangeAwayError as error:
+            self._trouble(error.problem)
+            return
+        self._trouble("")
+        self._known = {each.account for each in accounts}
+        for each in self._chosen(accounts):
+            self._show(each)
+
+    async def _accounts(self) -> list[AccountSeen]:
+        """Return the accounts; where that needs a key, what everyone may know of them."""
+        try:
+            return await self._exchange.accounts()
+        except ExchangeAwayError as error:
+            if error.status not in {401, 403}:
+                raise
+        return await self._exchange.get("/leaderboard", list[AccountSeen])
+
+    def _chosen(self, accounts: list[AccountSeen]) -> list[AccountSeen]:
+        """Return the accounts to show: those that are followed, then those that moved most."""
+        for each in accounts:
+            if len(self._followed) < self._most and each.account not in self._followed:
+                self._follow(each.account, 0.0)
+        accounts.sort(
+            key=lambda each: (
+                each.account not in self._followed,
+                -abs(each.realized_pnl + each.unrealized_pnl),
+            )
+        )
+        return sorted(accounts[:SHOWN], key=lambda each: each.account)
+
+    def _show(self, account: AccountSeen) -> None:
+        name = account.account
+        curve = self._curves.setdefault(name, EquityCurve())
+        self._draw(name, curve, float(account.equity))
+        followed = self._followed.get(name)
+        facts = msgspec.structs.asdict(account)
+        facts["positions"] = [msgspec.structs.asdict(each) for each in account.positions]
+        facts["drawdown"] = round(curve.drawdown, 9)
+        facts["max_drawdown"] = round(curve.max_drawdown, 9)
+        if followed is not None:
+            facts |= {
+                "open_orders": len(followed.orders.shown()),
+                "fills": followed.fills,
+                "rejected": followed.rejected,
+                "last": followed.last,
+            }
+        self._board.put("account", name, facts)
+
+    def _draw(self, name: str, curve: EquityCurve, equity: float) -> None:
+        added = curve.add(time(), equity)
+        if added is None:
+            self._board.replace("equity", name, curve.points, POINTS + 1)
+        elif added:
+            self._board.append("equity", name, curve.points[-1], POINTS + 1)
+
+    def _trouble(self, problem: str) -> None:
+        if problem != self._troubled:
+            self._troubled = problem
+            log.info("accounts", problem=problem or "none")
+
+    # -- streams ---------------------------------------------------------------------------------
+
+    def _follow(self, account: str, wanted: float) -> None:
+        if len(self._followed) >= self._most:
+            least = min(self._followed, key=lambda name: self._followed[name].wanted)
+            if monotonic() - self._followed[least].wanted < WANTED_S:
+                return
+            self._followed.pop(least).reading.cancel()
+        reading = asyncio.create_task(self._read(account))
+        self._followed[account] = Followed(reading, wanted=wanted)
+
+    async def _read(self, account: str) -> None:
+        url = f"{self._exchange.url}/accounts/{quote(account, safe='')}/stream"
+        feed = Feed(
+            url,
+            client=self._client,
+            decoder=Decoder(ACCOUNT_FACTS),
+            silence_s=self._silence_s,
+        )
+        while True:
+            try:
+                async for fact in feed:
+                    self._take(account, fact)
+            except StreamError as error:
+                log.info("account_not_followed", account=account, problem=error.problem)
+            await asyncio.sleep(AGAIN_S)
+
+    def _take(self, account: str, fact: Fact) -> None:
+        followed = self._followed.get(account)
+        if followed is None:
+            return
+        if followed.orders.take(fact):
+            self._board.put("orders", account, followed.orders.shown())
+        if isinstance(fact, OrderFilled):
+            followed.fills += 1
+            followed.last = fact.time.timestamp()
+            self._board.append("fill", fact.symbol, _fill(fact), FILLS)
+        elif isinstance(fact, OrderRejected):
+            followed.rejected += 1
+            self._tell("warn", account, f"an order in {fact.symbol} was refused: {fact.reason}")
+
+
+def _fill(fact: OrderFilled) -> dict[str, Any]:
+    return {
+        "account": fact.account,
+        "side": fact.side,
+        "price": fact.price,
+        "quantity": fact.quantity,
+        "trade_id": fact.trade_id,
+        "order_id": fact.order_id,
+        "time": fact.time.timestamp(),
+    }

@@ -1,0 +1,262 @@
+"""The exchange's stream onto the board: prices, books, trades, sources, and what happened to them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Final
+
+import httpx
+import msgspec
+import structlog
+
+from charts.board import WITHOUT_KEY, Board
+from charts.exchange_client import ExchangeAwayError, ExchangeClient
+from charts.facts import MARKET_FACTS
+from charts.gallery import Gallery
+from market.errors import StreamError
+from market.events import BookUpdate, Fact, Gap, Snapshot, SourceState, State, Tick, Trade
+from market.feed import Feed, FeedGarbled, FeedLost, FeedOpened
+from market.orders import TradingStateChanged
+from market.wire import Decoder
+
+log = structlog.get_logger("charts.market")
+
+TAPE: Final = 60
+EVENTS: Final = 200
+SPARK: Final = 40
+AGAIN_S: Final = 2.0
+LAGS: Final = 500
+_LEVELS: Final = {State.UP: "info", State.STALE: "warn", State.DOWN: "error"}
+
+
+class MarketReader:
+    """Reads the exchange's stream for ever.
+
+    Args:
+        board: where everything goes.
+        gallery: the series that are kept up to date.
+        exchange: asked for what was there before the stream.
+        silence_s: without a byte for this long the stream is dead.
+        on_reset: called when the market has begun anew.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        gallery: Gallery,
+        exchange: ExchangeClient,
+        client: httpx.AsyncClient,
+        *,
+        silence_s: float = 45.0,
+        on_reset: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._board, self._gallery, self._exchange = board, gallery, exchange
+        self._on_reset = on_reset
+        self.feed = Feed(
+            f"{exchange.url}/stream?events=tick,trade,book,source,trading_state",
+            client=client,
+            decoder=Decoder(MARKET_FACTS),
+            silence_s=silence_s,
+        )
+        self.heard: dict[str, float] = {}
+        self.events, self.missed = 0, 0
+        self._lags: deque[float] = deque(maxlen=LAGS)
+        self._seq: dict[str, int] = {}
+        self._sparks: dict[str, deque[float]] = {}
+        self._catching_up: asyncio.Task[None] | None = None
+        self._take = {
+            Tick: self._take_tick,
+            Trade: self._take_trade,
+            BookUpdate: self._take_book,
+            SourceState: self._take_source,
+            Snapshot: self._take_snapshot,
+            Gap: self._take_gap,
+            TradingStateChanged: self._take_trading_state,
+            FeedOpened: self._take_opened,
+            FeedLost: self._take_lost,
+            FeedGarbled: self._take_garbled,
+        }
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            try:
+                async for fact in self.feed:
+                    self.take(fact)
+            except StreamError as error:
+                self._link("lost", error.problem)
+            await asyncio.sleep(AGAIN_S)
+
+    def take(self, fact: Fact) -> None:
+        """Put one fact on the board."""
+        self.events += 1
+        taker: Callable[[Any], None] | None = self._take.get(type(fact))
+        if taker is not None:
+            taker(fact)
+
+    def ages(self) -> dict[str, float]:
+        """Return how long ago each symbol's last price came, in seconds."""
+        now = monotonic()
+        return {symbol: round(now - heard, 3) for symbol, heard in self.heard.items()}
+
+    def lag_ms(self) -> float | None:
+        """Return the 95th percentile of the ticks' way from their source to here."""
+        if not self._lags:
+            return None
+        ordered = sorted(self._lags)
+        return round(1000 * ordered[int(0.95 * (len(ordered) - 1))], 1)
+
+    def beat(self) -> None:
+        """Move the sparklines on; call it once a second."""
+        for symbol, tick in self._board.all("tick").items():
+            spark = self._sparks.setdefault(symbol, deque(maxlen=SPARK))
+            spark.append(float(tick["price"]))
+            self._board.put("spark", symbol, list(spark))
+
+    def tell(self, level: str, what: str, text: str) -> None:
+        """Add a line to the events and faults."""
+        entry = {"time": datetime.now(UTC), "level": level, "what": what, "text": text}
+        self._board.append("event", WITHOUT_KEY, entry, EVENTS)
+
+    # -- facts -----------------------------------------------------------------------------------
+
+    def _take_tick(self, tick: Tick) -> None:
+        last = self._seq.get(tick.symbol)
+        if last is not None and tick.seq > last + 1:
+            self._missed(tick.symbol, tick.seq - last - 1)
+        self._lags.append((datetime.now(UTC) - tick.time).total_seconds())
+        self._show(tick)
+        self._gallery.take(tick)
+
+    def _show(self, tick: Tick) -> None:
+        known = self._board.get("tick", tick.symbol)
+        self._seq[tick.symbol] = tick.seq
+        self.heard[tick.symbol] = monotonic()
+        self._board.put(
+            "tick",
+            tick.symbol,
+            {
+                "price": tick.price,
+                "volume": tick.volume,
+                "time": tick.time,
+                "seq": tick.seq,
+                "reference": known["reference"] if known else tick.price,
+            },
+        )
+
+    def _missed(self, symbol: str, count: int) -> None:
+        self.missed += count
+        self.tell("warn", symbol, f"{count} prices never came; the charts are filled anew")
+        self._gallery.drop(symbol)
+
+    def _take_trade(self, trade: Trade) -> None:
+        entry = {
+            "price": trade.price,
+            "quantity": trade.quantity,
+            "side": trade.side,
+            "trade_id": trade.trade_id,
+            "time": trade.time,
+        }
+        self._board.append("trade", trade.symbol, entry, TAPE)
+
+    def _take_book(self, book: BookUpdate) -> None:
+        self._board.put(
+            "book", book.symbol, {"bids": book.bids, "asks": book.asks, "time": book.time}
+        )
+
+    def _take_source(self, source: SourceState) -> None:
+        known = self._board.get("source", source.symbol)
+        state = {"state": source.state, "since": source.since}
+        self._board.put("source", source.symbol, state)
+        if known is not None and known["state"] != source.state:
+            self.tell(_LEVELS[source.state], source.symbol, f"the source is {source.state}")
+
+    def _take_snapshot(self, snapshot: Snapshot) -> None:
+        for tick in snapshot.ticks:
+            last = self._seq.get(tick.symbol)
+            if last is not None and tick.seq > last:
+                self._gallery.drop(tick.symbol)
+            if last is None or tick.seq > last:
+                self._show(tick)
+                self.heard[tick.symbol] -= max(0.0, (datetime.now(UTC) - tick.time).total_seconds())
+        for symbol, state in snapshot.sources.items():
+            self._take_source(SourceState(symbol=symbol, state=state, since=datetime.now(UTC)))
+
+    def _take_gap(self, gap: Gap) -> None:
+        self.missed += gap.missed
+        if gap.reason == "epoch":
+            self._begin_anew()
+        self.tell("warn", "exchange", f"{gap.missed} events were missed: {gap.reason}")
+
+    def _take_trading_state(self, change: TradingStateChanged) -> None:
+        self._board.put("trading", change.symbol, change.state)
+        level = "info" if change.state == "open" else "warn"
+        self.tell(level, change.symbol, f"trading is {change.state}: {change.reason}")
+
+    def _take_opened(self, _: FeedOpened) -> None:
+        known = self._board.get("link", "exchange")
+        if known is not None and known["state"] == "lost":
+            self.tell("info", "exchange", "the stream is back")
+        self._link("live", "")
+        if self._catching_up is None or self._catching_up.done():
+            self._catching_up = asyncio.create_task(self._catch_up())
+
+    def _take_lost(self, lost: FeedLost) -> None:
+        known = self._board.get("link", "exchange")
+        if known is None or known["state"] != "lost":
+            self.tell("error", "exchange", f"the stream was lost: {lost.reason}")
+        self._link("lost", lost.reason)
+
+    def _take_garbled(self, garbled: FeedGarbled) -> None:
+        self.tell("warn", "exchange", f"an event made no sense: {garbled.problem[:200]}")
+
+    # -- beside the stream -----------------------------------------------------------------------
+
+    def _link(self, state: str, reason: str) -> None:
+        if state == "lost":
+            log.warning("exchange_lost", reason=reason)
+        self._board.put("link", "exchange", {"state": state, "reason": reason})
+
+    def _begin_anew(self) -> None:
+        self._gallery.drop()
+        self._seq.clear()
+        self._sparks.clear()
+        self.heard.clear()
+        self._on_reset()
+
+    async def _catch_up(self) -> None:
+        """Ask for what the stream does not begin with."""
+        try:
+            instruments = await self._exchange.instruments()
+            for instrument in instruments:
+                facts = msgspec.structs.asdict(instrument)
+                self._board.put("instrument", instrument.symbol, facts)
+                await self._catch_up_on(instrument.symbol)
+        except ExchangeAwayError as error:
+            log.info("not_caught_up", problem=error.problem)
+
+    async def _catch_up_on(self, symbol: str) -> None:
+        self._take_book(await self._exchange.get(f"/book/{symbol}", BookUpdate))
+        if not self._board.entries("trade", symbol):
+            await self._look_back_at_trades(symbol)
+        if symbol not in self._sparks:
+            await self._look_back(symbol)
+
+    async def _look_back_at_trades(self, symbol: str) -> None:
+        query = {"symbol": symbol, "limit": str(TAPE)}
+        trades = await self._exchange.get("/trades", list[Trade], query)
+        live = {entry["trade_id"] for entry in self._board.entries("trade", symbol)}
+        for trade in sorted(trades, key=lambda each: each.trade_id):
+            if trade.trade_id not in live:
+                self._take_trade(trade)
+
+    async def _look_back(self, symbol: str) -> None:
+        """Begin the sparkline and the reference of the change with the ticks that are at hand."""
+        ticks = await self._exchange.ticks(symbol)
+        prices = [float(tick.price) for tick in ticks[-SPARK:]]
+        self._sparks[symbol] = deque(prices, maxlen=SPARK)
+        known = self._board.get("tick", symbol)
+        if ticks and known:
+            self._board.put("tick", symbol, known | {"reference": ticks[0].price})

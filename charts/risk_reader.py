@@ -1,0 +1,110 @@
+"""Risk's stream onto the board: the reports of each portfolio, and what risk noticed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Final
+
+import httpx
+import msgspec
+import structlog
+
+from charts.board import Board
+from charts.facts import RISK_FACTS, BacktestSeen, PriceGapSeen, RiskSeen
+from market.errors import StreamError
+from market.events import Fact
+from market.feed import Feed, FeedLost, FeedOpened
+from market.wire import Decoder
+
+log = structlog.get_logger("charts.risk")
+
+AGAIN_S: Final = 2.0
+ASK_S: Final = 120.0
+LOOK_S: Final = 5.0
+ACCOUNTS: Final = 6
+"""Accounts whose risk is asked for, so that risk follows them."""
+
+
+class RiskReader:
+    """Reads risk's stream for ever, and has risk follow some accounts.
+
+    Args:
+        accounts: gives the accounts that the page shows.
+        tell: told of what risk noticed, as level, what and text.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        url: str,
+        client: httpx.AsyncClient,
+        *,
+        accounts: Callable[[], Sequence[str]],
+        tell: Callable[[str, str, str], None],
+        silence_s: float = 45.0,
+    ) -> None:
+        self._board, self._url, self._client = board, url.rstrip("/"), client
+        self._accounts, self._tell = accounts, tell
+        self._asked: dict[str, float] = {}
+        self.feed = Feed(
+            f"{self._url}/stream",
+            client=client,
+            decoder=Decoder(RISK_FACTS),
+            silence_s=silence_s,
+        )
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read())
+            tasks.create_task(self._ask())
+
+    def take(self, fact: Fact) -> None:
+        """Put one fact on the board."""
+        match fact:
+            case RiskSeen(portfolio=portfolio):
+                self._board.put("risk", portfolio, msgspec.structs.asdict(fact))
+            case BacktestSeen(portfolio=portfolio):
+                text = f"the {fact.forecast} forecast went from {fact.was} to {fact.zone}"
+                self._tell("warn", f"risk {portfolio}", text)
+            case PriceGapSeen(symbol=symbol):
+                text = f"moved {fact.z_score:+.1f} sigma over {fact.seconds:.1f} s of silence"
+                self._tell("warn", symbol, text)
+            case FeedOpened():
+                self._link("live", "")
+            case FeedLost(reason=reason):
+                self._link("lost", reason)
+
+    def _link(self, state: str, reason: str) -> None:
+        known = self._board.get("link", "risk")
+        if known is not None and known["state"] != state:
+            level, text = ("error", "was lost") if state == "lost" else ("info", "is back")
+            self._tell(level, "risk", f"its stream {text}")
+        self._board.put("link", "risk", {"state": state, "reason": reason})
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                async for fact in self.feed:
+                    self.take(fact)
+            except StreamError as error:
+                self._link("lost", error.problem)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _ask(self) -> None:
+        while True:
+            now = monotonic()
+            for account in self._accounts()[:ACCOUNTS]:
+                if now - self._asked.get(account, -ASK_S) >= ASK_S:
+                    await self._ask_for(account, now)
+            await asyncio.sleep(LOOK_S)
+
+    async def _ask_for(self, account: str, now: float) -> None:
+        try:
+            await self._client.get(f"{self._url}/risk", params={"account": account}, timeout=5.0)
+        except httpx.HTTPError as error:
+            log.info("risk_not_asked", account=account, problem=repr(error))
+        else:
+            if len(self._asked) > 1000:
+                self._asked.clear()
+            self._asked[account] = now

@@ -1,0 +1,98 @@
+"""The candles of one symbol and interval with their indicators: bounded, and always up to date."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from charts.candles import INTERVALS, Candle, CandleBuilder
+from charts.indicators import OUTPUTS, Indicators, Value
+
+COLUMNS: Final = ("time", "open", "high", "low", "close", "volume", *OUTPUTS)
+Row = list[float | None]
+
+
+class Series:
+    """What a chart shows: the newest closed candles, and the one that forms.
+
+    Args:
+        closed: the history, oldest first; the indicators see all of it.
+        forming: the candle to go on with.
+        stamp: counts a change, and gives its version.
+        kept: how many closed candles are shown.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        stamp: Callable[[], int],
+        closed: Sequence[Candle] = (),
+        forming: Candle | None = None,
+        kept: int = 500,
+    ) -> None:
+        self.symbol, self.interval = symbol, interval
+        self._stamp, self._indicators = stamp, Indicators()
+        self._builder = CandleBuilder(INTERVALS[interval], forming)
+        self._rows: deque[tuple[int, Row]] = deque(maxlen=kept)
+        self.began = self._changed = stamp()
+        for candle in closed:
+            self._close(candle, self.began)
+
+    @property
+    def forming(self) -> Candle | None:
+        """The candle that still forms."""
+        return self._builder.forming
+
+    def take(self, time: float, price: float, volume: float) -> None:
+        """Take in a tick."""
+        done = self._builder.take(time, price, volume)
+        self._changed = self._stamp()
+        if done is not None:
+            self._close(done, self._changed)
+
+    def put(self, candle: Candle, *, closed: bool) -> None:
+        """Take in a candle as somebody else built it; one that is older than what is here is not."""
+        if self._rows and candle.time <= (self._rows[-1][1][0] or 0):
+            return
+        forming = self._builder.forming
+        self._changed = self._stamp()
+        if closed:
+            self._close(candle, self._changed)
+            candle_is_over = forming is not None and forming.time <= candle.time
+            self._builder.forming = None if candle_is_over else forming
+            return
+        if forming is not None and forming.time < candle.time:
+            self._close(forming, self._changed)
+        self._builder.forming = candle
+
+    def since(self, version: int) -> dict[str, Any] | None:
+        """Return the candles that changed after ``version``; ``all`` when a chart begins anew."""
+        if version >= self._changed:
+            return None
+        anew = version < self.began or (bool(self._rows) and version < self._rows[0][0])
+        rows = [row for stamp, row in self._rows if anew or stamp > version]
+        if self.forming is not None:
+            rows.append(_row(self.forming, self._indicators.peek(self.forming)))
+        return {
+            "symbol": self.symbol,
+            "interval": self.interval,
+            "columns": COLUMNS,
+            "all": anew,
+            "rows": rows,
+        }
+
+    def _close(self, candle: Candle, version: int) -> None:
+        self._rows.append((version, _row(candle, self._indicators.update(candle))))
+
+
+def _row(candle: Candle, values: Sequence[Value]) -> Row:
+    return [
+        candle.time,
+        candle.open,
+        candle.high,
+        candle.low,
+        candle.close,
+        round(candle.volume, 9),
+        *(None if value is None else float(f"{value:.9g}") for value in values),
+    ]

@@ -1,0 +1,79 @@
+// Equity of every account, their total, and how far the total is below its peak.
+
+import { EquityChart } from "./chart.js";
+import { $, element, reconcile, tone, write } from "./dom.js";
+import { signed } from "./format.js";
+import { CURVES } from "./tables.js";
+
+export class EquityPanel {
+  constructor(store) {
+    this.store = store;
+    this.chart = new EquityChart($("equity"));
+  }
+
+  recolor() {
+    this.chart.recolor();
+    this.draw();
+  }
+
+  draw() {
+    const names = [...this.store.account.keys()].sort();
+    const curves = names.slice(0, CURVES.length).map((name, index) => {
+      const points = this.store.equity.get(name) ?? [];
+      const first = points[0]?.[1] || 1;
+      return { name: ` ${name}`, label: name, color: CURVES[index], width: 1, points: points.map(([time, value]) => [time, 100 * (value / first - 1)]) };
+    });
+    const total = this.total(names);
+    const start = total[0]?.[1] || 1;
+    const all = { name: "total", label: "All", color: "#f2f4f8", width: 3, points: total.map(([time, value]) => [time, 100 * (value / start - 1)]) };
+    const shown = names.length > 1 ? [...curves, all] : curves;
+    this.chart.setCurves(shown, underwater(total));
+    this.legend(shown);
+    $("equity-empty").hidden = total.length > 0;
+  }
+
+  /** Add the accounts up, over the times at which all of them are known. */
+  total(names) {
+    const lists = names.map((name) => this.store.equity.get(name) ?? []).filter((list) => list.length);
+    if (!lists.length) return [];
+    const times = [...new Set(lists.flatMap((list) => list.map(([time]) => Math.floor(time))))].sort((a, b) => a - b);
+    const from = Math.max(...lists.map((list) => Math.floor(list[0][0])));
+    const places = lists.map(() => 0);
+    const found = [];
+    for (const time of times) {
+      if (time < from) continue;
+      let sum = 0;
+      lists.forEach((list, index) => {
+        while (places[index] + 1 < list.length && Math.floor(list[places[index] + 1][0]) <= time) places[index] += 1;
+        sum += list[places[index]][1];
+      });
+      found.push([time, sum]);
+    }
+    return found;
+  }
+
+  legend(curves) {
+    const last = (curve) => curve.points[curve.points.length - 1]?.[1] ?? 0;
+    reconcile(
+      $("equity-keys"), curves.slice(-5), (curve) => curve.name,
+      (curve) => {
+        const node = element("li", {}, element("i", { "aria-hidden": "true" }), element("span", {}, curve.label), element("b"));
+        node.firstChild.style.backgroundColor = curve.color;
+        return node;
+      },
+      (node, curve) => {
+        write(node.lastChild, `${signed(last(curve), 2)}%`);
+        tone(node.lastChild, Math.abs(last(curve)) < 0.005 ? 0 : last(curve));
+      },
+    );
+    write($("equity-text"), curves.map((curve) => `${curve.label} ${signed(last(curve), 2)} percent`).join(", "));
+  }
+}
+
+function underwater(points) {
+  let peak = -Infinity;
+  return points.map(([time, value]) => {
+    peak = Math.max(peak, value);
+    return [time, peak > 0 ? 100 * (value / peak - 1) : 0];
+  });
+}

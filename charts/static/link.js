@@ -1,0 +1,72 @@
+// The one connection of the page: it resumes by itself, heals without a reload, and rests while hidden.
+
+const SILENCE_MS = 4000; // the server is heard at least once a second
+const LONGEST_WAIT_MS = 5000;
+
+export class Link {
+  /** Handlers: onMessage(message, isSnapshot), onState("live" | "wait" | "lost"). */
+  constructor({ onMessage, onState }) {
+    this.onMessage = onMessage;
+    this.onState = onState;
+    this.query = new URLSearchParams();
+    this.lastId = "";
+    this.failures = 0;
+    this.source = null;
+    this.heard = performance.now();
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.look(this.query)));
+    setInterval(() => this.watch(), 1000);
+  }
+
+  /** Look at something else: a new connection, which begins with a snapshot. */
+  look(query) {
+    this.query = query;
+    this.lastId = "";
+    this.failures = 0;
+    if (!document.hidden) this.open();
+  }
+
+  open() {
+    this.close();
+    const query = new URLSearchParams(this.query);
+    if (this.lastId) query.set("last_event_id", this.lastId);
+    const source = new EventSource(`/live?${query}`);
+    this.source = source;
+    this.heard = performance.now();
+    const take = (event, isSnapshot) => {
+      if (source !== this.source) return;
+      this.heard = performance.now();
+      this.failures = 0;
+      this.lastId = event.lastEventId;
+      this.onMessage(JSON.parse(event.data), isSnapshot);
+      this.onState("live");
+    };
+    source.addEventListener("snapshot", (event) => take(event, true));
+    source.addEventListener("update", (event) => take(event, false));
+    source.addEventListener("error", () => {
+      if (source !== this.source) return;
+      this.onState("lost");
+      if (source.readyState === EventSource.CLOSED) this.again();
+    });
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+  }
+
+  again() {
+    this.close();
+    this.failures += 1;
+    const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** this.failures) * (0.5 + Math.random() / 2);
+    this.timer = setTimeout(() => this.open(), wait);
+  }
+
+  /** Notice a line that is dead though nobody said so. */
+  watch() {
+    if (this.source === null || performance.now() - this.heard < SILENCE_MS) return;
+    this.onState("lost");
+    if (this.source.readyState === EventSource.OPEN) this.again();
+    else if (performance.now() - this.heard > 3 * SILENCE_MS) this.again();
+  }
+}

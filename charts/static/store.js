@@ -1,0 +1,85 @@
+// Everything the page knows, in one place; messages go in, panels read.
+
+const BY_KEY = ["instrument", "tick", "spark", "source", "trading", "account", "risk", "link", "book", "orders"];
+const KEPT = { trade: 60, fill: 300, event: 200 };
+
+export class Store {
+  constructor() {
+    this.clear();
+  }
+
+  clear() {
+    for (const kind of BY_KEY) this[kind] = new Map();
+    this.trade = [];
+    this.fill = [];
+    this.event = [];
+    this.equity = new Map();
+    this.candles = null;
+    this.status = { ages: {}, stale_after_s: Infinity };
+    this.heard = performance.now();
+  }
+
+  /** Take in a message; return the kinds that changed. */
+  apply(message, isSnapshot) {
+    const changed = new Set(["status"]);
+    if (isSnapshot) {
+      this.clear();
+      for (const kind of [...BY_KEY, ...Object.keys(KEPT), "equity", "candles"]) changed.add(kind);
+    }
+    this.status = message.status;
+    this.heard = performance.now();
+    for (const kind of BY_KEY) {
+      if (message[kind] === undefined) continue;
+      for (const [key, value] of Object.entries(message[kind])) this[kind].set(key, value);
+      changed.add(kind);
+    }
+    for (const [kind, most] of Object.entries(KEPT)) {
+      if (message[kind] === undefined) continue;
+      this[kind] = extended(this[kind], message[kind], most);
+      changed.add(kind);
+    }
+    for (const [account, news] of Object.entries(message.equity ?? {})) {
+      this.equity.set(account, extended(this.equity.get(account) ?? [], news, 400));
+      changed.add("equity");
+    }
+    if (message.candles !== undefined) {
+      this.candles = joined(this.candles, message.candles);
+      changed.add("candles");
+    }
+    return changed;
+  }
+
+  /** How old the last price of a symbol is, in seconds. */
+  age(symbol) {
+    const age = this.status.ages[symbol];
+    return age === undefined ? null : age + (performance.now() - this.heard) / 1000;
+  }
+
+  /** Why a symbol's price is not to be trusted, "" when it is. */
+  fault(symbol) {
+    const source = this.source.get(symbol)?.state;
+    if (source === "down") return "source down";
+    if (source === "stale") return "source silent";
+    const age = this.age(symbol);
+    return age !== null && age > this.status.stale_after_s ? "no price" : "";
+  }
+
+  symbols() {
+    const names = [...this.instrument.keys()];
+    for (const name of this.tick.keys()) if (!this.instrument.has(name)) names.push(name);
+    return names;
+  }
+}
+
+function extended(list, news, most) {
+  return (news.all ? news.entries : list.concat(news.entries)).slice(-most);
+}
+
+/** Join news of a series to what waits to be drawn. */
+function joined(known, news) {
+  const goesOn = known !== null && !news.all && known.symbol === news.symbol && known.interval === news.interval;
+  if (!goesOn) return news;
+  let rows = known.rows.concat(news.rows);
+  if (rows.length > 1500) rows = [...new Map(rows.map((row) => [row[0], row])).values()].slice(-700);
+  return { ...news, all: known.all, rows };
+}
