@@ -90,7 +90,7 @@ async def test_a_reader_that_never_reads_costs_less_than_a_mebibyte_and_nobody_a
         await awake.until(is_tick(2000))
         gc.collect()
         tracemalloc.start()
-        for _ in range(50):
+        for _ in range(25):
             await publish(market, 400)
             sent, head = loop.time(), hub.head
             await awake.until(is_tick(head))
@@ -197,9 +197,10 @@ async def test_what_many_replays_share_stays_bounded_on_a_quiet_hub() -> None:
     for _ in range(8000):
         hub.publish(a_trade())
     async with served(hub) as on:
-        for n in range(40):
+        for n in range(30):
             async with asked(on.url(f"events=trade&last_event_id={EPOCH}-{n}")) as one:
-                await one.until(lambda block: block.event == "trade" and block.n == 8000)
+                while b"id: 0badcafe-8000\n" not in await one.chunk():
+                    one.chunks.clear()
         kept = sum(len(data) for data, _ in endpoint(on)._chunks.values())
 
     assert kept < 2 * SHARED_BYTES
