@@ -1,11 +1,284 @@
-"""A scenario before a live exchange."""
+"""A scenario before the exchange that runs now, on loopback: over its stream and its HTTP API.
 
-from collections.abc import Callable
-from typing import Any
-from simulation.config import RunConfig
-from simulation.results import RunResult
+What happens to prices needs a source that obeys: for each symbol whose prices a scenario touches,
+one is served here, on the port where the exchange looks for it. The source of `make start` has to
+leave that port first; an exchange started with ``<SYMBOL>_SOURCE_URL`` finds it anywhere.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from ipaddress import ip_address
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from bots.answers import AccountAnswer, OrderAnswer
+from market.events import Fact
+from market.feed import Feed, FeedEnded
+from market.orders import PlaceOrder, TradingStateChanged
+from market.settings import Environment, environment, instrument, port, symbols
+from market.values import Symbol
+from market.wire import FACTS, Decoder, encode
+from simulation.actions import (
+    AnyEvent,
+    Halt,
+    News,
+    PriceShock,
+    SourceDies,
+    SourceLies,
+    SourceStalls,
+    ThinBook,
+    VolatilityRegime,
+    events,
+)
+from simulation.assertions import Assertion, failures
+from simulation.config import DAY_S, RunConfig
+from simulation.distortion import Distortion
+from simulation.errors import ConfigError
+from simulation.puppet import Puppet
+from simulation.recorder import Equity, Recorder
+from simulation.results import BotResult, RunResult
+from sources.settings import Settings
+
+PATIENCE_S: Final = 10.0
+PRICED: Final = (PriceShock, VolatilityRegime, SourceStalls, SourceLies, SourceDies, News)
+CLOSED: Final = (Halt, ThinBook)  # the live exchange has no door for them
+
+Say = Callable[[str], None]
 
 
-def play_live(config: RunConfig, *, for_s: float | None, say: Callable[..., Any]) -> RunResult:
-    """Play."""
-    raise LookupError(config, for_s, say)
+class LiveStage:
+    """Plays events before a live exchange, and records what its stream tells."""
+
+    def __init__(self, env: Environment, client: httpx.AsyncClient, url: str, say: Say) -> None:
+        self.recorder = Recorder(symbols(env), ())
+        self.puppets: dict[str, Puppet] = {}
+        self.accounts: dict[str, AccountAnswer] = {}
+        self.refused: dict[str, dict[str, int]] = {}
+        self._env, self._client, self._url, self._say = env, client, url, say
+        self._distortions: dict[str, Distortion] = {}
+        self._at_tick: dict[tuple[str, int], list[Callable[[], None]]] = {}
+        self._made: dict[str, int] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._began = asyncio.get_running_loop().time()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since the scenario began."""
+        return asyncio.get_running_loop().time() - self._began
+
+    def distortion(self, symbol: str) -> Distortion:
+        """Return what changes the ticks of a symbol."""
+        of = instrument(self._env, Symbol(symbol))
+        return self._distortions.setdefault(symbol, Distortion(of))
+
+    def order(self, order: PlaceOrder, terms: Mapping[str, object]) -> None:
+        """Place an order for an account that opens on these terms."""
+        self.spawn(self._order(order, terms))
+
+    def lose(self, symbol: str) -> None:
+        """Have the source leave."""
+        self.puppets[symbol].kill()
+
+    def find(self, symbol: str) -> None:
+        """Have the source come back."""
+        self.puppets[symbol].revive()
+
+    def halt(self, symbol: str) -> None:
+        """Refuse: there is no door for it."""
+        raise ConfigError(f"a live exchange cannot be told to halt {symbol}")
+
+    resume = halt
+
+    def thin(self, quantity: Decimal | None, levels: int | None) -> None:
+        """Refuse: there is no door for it."""
+        raise ConfigError(f"a live house cannot be told to quote {quantity} at {levels} levels")
+
+    def later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Do something after a while."""
+        asyncio.get_running_loop().call_later(delay_s, action)
+
+    def spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        """Do something beside everything else."""
+        self._tasks.create_task(job)
+
+    async def play(self, scenario: tuple[AnyEvent, ...], for_s: float, sample_s: float) -> None:
+        """Play the events for as long as it takes, then end everything that was begun."""
+        async with self._tasks:
+            begun = [self._tasks.create_task(p.run()) for p in self._string(scenario).values()]
+            async with asyncio.timeout(PATIENCE_S):
+                for puppet in self.puppets.values():
+                    await puppet.up.wait()
+            self._began = asyncio.get_running_loop().time()
+            begun.append(self._tasks.create_task(self._read()))
+            begun.append(self._tasks.create_task(self._sample(sample_s)))
+            for event in scenario:
+                self._schedule(event)
+            await asyncio.sleep(for_s)
+            await self._look()
+            for each in begun:
+                each.cancel()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _string(self, scenario: tuple[AnyEvent, ...]) -> dict[str, Puppet]:
+        """Make a source for each symbol whose prices the scenario touches."""
+        for event in scenario:
+            if isinstance(event, CLOSED):
+                raise ConfigError(f"a live exchange has no door for {type(event).__name__}")
+            touched = isinstance(event, PRICED) or event.tick is not None
+            if touched and event.symbol not in self.puppets:
+                settings = Settings.from_env(self._env, Symbol(event.symbol))
+                self.puppets[event.symbol] = Puppet(
+                    settings,
+                    settings.seed or 0,
+                    self.distortion(event.symbol),
+                    partial(self._before_tick, event.symbol),
+                )
+        return self.puppets
+
+    def _schedule(self, event: AnyEvent) -> None:
+        act = partial(self._act, event)
+        if event.tick is not None:
+            due = self._made.get(event.symbol, 0) + event.tick
+            self._at_tick.setdefault((event.symbol, due), []).append(act)
+        else:
+            self.later(event.at_s or 0.0, act)
+
+    def _act(self, event: AnyEvent) -> None:
+        self._say(f"{self.seconds:8.2f} s  {msgspec.to_builtins(event)}")
+        event.perform(self)
+
+    def _before_tick(self, symbol: str) -> float:
+        number = self._made[symbol] = self._made.get(symbol, 0) + 1
+        for action in self._at_tick.pop((symbol, number), ()):
+            action()
+        return self.seconds
+
+    async def _order(self, order: PlaceOrder, terms: Mapping[str, object]) -> None:
+        if terms:
+            await self._send("PUT", f"/accounts/{order.account}", dict(terms))
+        body = {k: v for k, v in msgspec.structs.asdict(order).items() if v is not None}
+        answer = await self._send("POST", "/orders", body)
+        if answer.is_error:
+            found = self.refused.setdefault(order.account, {})
+            code = str(answer.json().get("type", answer.status_code)).rpartition("/")[2]
+            found[code] = found.get(code, 0) + 1
+            self._say(f"{self.seconds:8.2f} s  refused: {answer.text[:200]}")
+
+    async def _send(self, method: str, path: str, body: Mapping[str, object]) -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        url = f"{self._url}{path}"
+        return await self._client.request(method, url, content=encode(body), headers=headers)
+
+    async def _read(self) -> None:
+        url = f"{self._url}/stream?events=tick,trade,source,trading_state"
+        decoder = Decoder((*FACTS, TradingStateChanged))
+        async for fact in Feed(url, client=self._client, decoder=decoder):
+            self._hear(fact)
+
+    def _hear(self, fact: Fact) -> None:
+        if not isinstance(fact, FeedEnded):
+            self.recorder.published(fact, self.seconds)
+
+    async def _sample(self, sample_s: float) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(sample_s)
+
+    async def _look(self) -> None:
+        """See how every account stands."""
+        answer = await self._client.get(f"{self._url}/accounts")
+        for account in msgspec.json.decode(answer.content, type=list[AccountAnswer]):
+            self.accounts[account.account] = account
+            equity = self.recorder.equity.setdefault(account.account, Equity())
+            equity.sample(self.seconds, float(account.equity))
+
+
+def play_live(config: RunConfig, *, for_s: float | None, say: Say) -> RunResult:
+    """Play a scenario before the exchange of the settings in force; return what it came to.
+
+    Raises:
+        ConfigError: the exchange is not on loopback, does not answer, or cannot do what is asked.
+        PortTakenError: the port of a source that the scenario needs is in use.
+    """
+    try:
+        return asyncio.run(_play(config, environment(), for_s, say))
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+async def _play(config: RunConfig, env: Environment, for_s: float | None, say: Say) -> RunResult:
+    for text in config.assertions:
+        Assertion(text)
+    host, number = env.read("HOST", str), env.read("EXCHANGE_PORT", port)
+    if host != "localhost" and not ip_address(host).is_loopback:
+        raise ConfigError(f"HOST={host}: a scenario is played on loopback alone")
+    url = f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
+    scenario = events(config.event)
+    length = config.days * DAY_S if for_s is None else for_s
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
+        try:
+            await client.get(f"{url}/health")
+        except httpx.TransportError as error:
+            raise ConfigError(f"no exchange answers at {url}: {error!r}") from error
+        stage = LiveStage(env, client, url, say)
+        await stage.play(scenario, length, config.sample_s)
+        bots = [await _bot(stage, client, url, name, config) for name in sorted(stage.accounts)]
+    result = _result(config, stage, tuple(bots), length)
+    return msgspec.structs.replace(result, failed=failures(config.assertions, result))
+
+
+def _result(
+    config: RunConfig, stage: LiveStage, bots: tuple[BotResult, ...], length: float
+) -> RunResult:
+    instruments = stage.recorder.instruments
+    return RunResult(
+        name=f"{config.name}, live at {datetime.now(UTC):%H:%M:%S}",
+        config=config.digest,
+        seed=0,
+        days=length / DAY_S,
+        ticks=sum(of.ticks for of in instruments.values()),
+        orders=sum(bot.orders for bot in bots),
+        trades=sum(of.trade_count for of in instruments.values()),
+        events=0,
+        log="live: not kept",
+        bots=bots,
+        markets=tuple(of.result(0) for of in instruments.values()),
+        risk=(),
+    )
+
+
+async def _bot(
+    stage: LiveStage, client: httpx.AsyncClient, url: str, name: str, config: RunConfig
+) -> BotResult:
+    account, equity = stage.accounts[name], stage.recorder.equity[name]
+    answer = await client.get(f"{url}/orders", params={"account": name})
+    orders = msgspec.json.decode(answer.content, type=list[OrderAnswer])
+    return BotResult(
+        name=name,
+        starting_cash=account.equity - account.realized_pnl - account.unrealized_pnl,
+        equity=account.equity,
+        cash=account.cash,
+        realized_pnl=account.realized_pnl,
+        unrealized_pnl=account.unrealized_pnl,
+        fees=account.fees,
+        positions={each.symbol: each.quantity for each in account.positions},
+        orders=len(orders),
+        fills=sum(len(order.fills) for order in orders),
+        refusals=stage.refused.get(name, {}),
+        sharpe=equity.sharpe(config.sample_s),
+        max_drawdown=equity.max_drawdown,
+        hit_rate=None,
+        agrees=True,
+    )
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
