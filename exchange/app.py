@@ -64,12 +64,12 @@ def create_app(exchange: Exchange) -> Starlette:
 
     return Starlette(
         routes=[
+            *_private(exchange, symbols, keys),  # first: routes are looked through in order
             Route("/stream", stream, methods=["GET"]),
             Route("/accounts/{account}/stream", account_stream, methods=["GET"]),
             Route("/api/prices", old, methods=["GET"]),
-            *_about(exchange, stream),
             *_public(exchange, symbols),
-            *_private(exchange, symbols, keys),
+            *_about(exchange, stream),
         ],
         middleware=[
             Middleware(
