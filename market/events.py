@@ -20,6 +20,11 @@ class Fact(Struct, frozen=True, kw_only=True):
         """What a reader filters by: the symbol, where the fact is about one."""
         return getattr(self, "symbol", "")
 
+    @property
+    def topic(self) -> tuple[str, str]:
+        """What a filter goes by: the kind, or a variant of it, and the subject."""
+        return self.kind, self.subject
+
 
 class Tick(Fact, frozen=True, kw_only=True):
     """A price of one symbol; ``seq`` is dense per symbol, so that loss is arithmetic."""
@@ -55,6 +60,33 @@ class BookUpdate(Fact, frozen=True, kw_only=True):
     bids: tuple[tuple[Decimal, Decimal], ...]
     asks: tuple[tuple[Decimal, Decimal], ...]
     time: datetime
+
+
+class Candle(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    """What a symbol's price did in one interval; ``time`` is when that begins.
+
+    ``trades`` counts the ticks in it. A candle comes as ``closed`` once; should a tick of its time
+    arrive after that, it comes again as ``amended``.
+    """
+
+    kind: ClassVar[str] = "candle"
+
+    symbol: Symbol
+    interval: str
+    time: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    trades: int
+    closed: bool
+    amended: bool = False
+
+    @property
+    def topic(self) -> tuple[str, str]:
+        """A reader asks for the candles of an interval."""
+        return f"{self.kind}:{self.interval}", self.subject
 
 
 class State(StrEnum):

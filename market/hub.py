@@ -101,7 +101,7 @@ class Hub:
     def publish(self, fact: Fact) -> EventId:
         """Give ``fact`` the next number, keep its frame, and wake the readers."""
         event_id = EventId(self.epoch, self.head + 1)
-        self._keep((fact.kind, fact.subject), frame(fact.kind, encode(fact), id=event_id))
+        self._keep(fact.topic, frame(fact.kind, encode(fact), id=event_id))
         self.published += 1
         if self._log is not None:
             self._unlogged.append(self._frames[self.head % self.history])
@@ -174,6 +174,10 @@ class Hub:
         about = None if subjects is None else frozenset(subjects)
         key = (chosen, about, conflate_ms)
         return self._filters.setdefault(key, Filter(chosen, about, conflate_ms))
+
+    def is_wanted(self, topic: tuple[str, str]) -> bool:
+        """Tell whether a reader that is there now has asked for this kind and subject."""
+        return any(wishes.wants(topic) for wishes in tuple(self._filters.values()))
 
     def reader(self, wishes: Filter, last_id: str | None = None) -> "Reader":
         """Return a reader that begins with a snapshot, or strictly after ``last_id``."""

@@ -7,6 +7,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import anyio
@@ -49,6 +50,27 @@ class StreamSettings:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variants:
+    """The variants that a kind of event comes in, as the query parameter ``name`` asks for them."""
+
+    name: str
+    known: Collection[str]
+    default: str
+
+    def asked(self, query: Mapping[str, str]) -> frozenset[str]:
+        """Return those that a query names; raise the 422 problem when it names one wrong."""
+        chosen = frozenset(filter(None, query.get(self.name, "").split(",")))
+        if unknown := sorted(chosen - set(self.known)):
+            raise ProblemError(
+                422,
+                "invalid-query",
+                f"{self.name}={unknown[0][:40]}: known are {', '.join(self.known)}",
+                field=self.name,
+            )
+        return chosen or frozenset([self.default])
+
+
 class Admission:
     """Counts the open streams and refuses one too many, politely."""
 
@@ -89,6 +111,7 @@ class StreamEndpoint:
         subjects: gives what ``symbols=`` may name; an unknown one is answered 404. Without it the
             parameter is passed over, as any unknown one.
         subject_name: how the query parameter is called.
+        variants: the kinds that come in several, of which a reader asks for some.
         clock: the time in the heartbeat.
     """
 
@@ -99,12 +122,14 @@ class StreamEndpoint:
         *,
         subjects: Callable[[], Collection[str]] | None = None,
         subject_name: str = "symbols",
+        variants: Mapping[str, Variants] = MappingProxyType({}),
         clock: Clock | None = None,
     ) -> None:
         self.hub, self.settings = hub, settings
         self.admission = Admission(settings)
         self._clock = clock or SystemClock()
         self._subjects, self._subject_name = subjects, subject_name
+        self._variants = variants
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the route lets GET and HEAD alone through."""
@@ -159,6 +184,15 @@ class StreamEndpoint:
         return wishes, last_id
 
     def _kinds(self, query: Mapping[str, str]) -> frozenset[str] | None:
+        """Return the kinds asked for; one that comes in variants as each that is asked for."""
+        kinds = self._named(query)
+        asked = {kind: of.asked(query) for kind, of in self._variants.items()}
+        if kinds is None or kinds.isdisjoint(asked):
+            return kinds
+        varied = {f"{kind}:{one}" for kind in kinds & asked.keys() for one in asked[kind]}
+        return kinds - asked.keys() | varied
+
+    def _named(self, query: Mapping[str, str]) -> frozenset[str] | None:
         if "events" not in query:
             return None
         kinds = frozenset(filter(None, query["events"].split(",")))

@@ -116,7 +116,7 @@ class Tape:
         if found is not None:
             hub.begin(found.start.n)
             for kept in found.events:
-                hub.restore((kept.fact.kind, kept.fact.subject), kept.frame)
+                hub.restore(kept.fact.topic, kept.frame)
         hub.epoch = self.epoch
         return found
 
@@ -148,6 +148,21 @@ class Tape:
         except OSError as error:  # a disk that is full: better no history than one with a hole
             log.error("tape_lost", problem=str(error), folder=str(self._folder))
             self._abandon()
+
+    def following(self, after: int, decoder: Decoder | None = None) -> Iterator[Kept]:
+        """Yield the events after number ``after`` that are on disk; in any thread.
+
+        Raises:
+            GarbledEventError: what is on disk is not what was written.
+        """
+        segments = self._segments()
+        for n, path in enumerate(segments):
+            if n + 1 < len(segments) and _begins_after(segments[n + 1]) <= after:
+                continue
+            raw = path.read_bytes() if path.exists() else b""
+            for kept in _kept(raw[: raw.rfind(b"\n\n") + 2], decoder or Decoder()):
+                if isinstance(kept, Kept) and kept.fact.kind != "snapshot" and kept.id.n > after:
+                    yield kept
 
     def close(self) -> None:
         """Put everything on the disk itself, and let the folder go."""

@@ -10,6 +10,7 @@ import msgspec
 from market.errors import GarbledEventError
 from market.events import (
     BookUpdate,
+    Candle,
     Fact,
     Gap,
     Lagging,
@@ -20,7 +21,7 @@ from market.events import (
     Trade,
 )
 
-FACTS: Final = (Tick, Trade, BookUpdate, SourceState, Snapshot, Gap, Lagging, Shutdown)
+FACTS: Final = (Tick, Trade, BookUpdate, Candle, SourceState, Snapshot, Gap, Lagging, Shutdown)
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _WHOLE_SECOND: Final = re.compile(rb'("(?:time|since)":"[^"]{19})Z"')

@@ -359,3 +359,21 @@ async def one_life(folder: Path, port: int, proofs: list[Proof]) -> None:
     finally:
         os.kill(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def test_what_is_on_tape_can_be_read_again_while_it_runs(tmp_path: Path) -> None:
+    hub, tape, _ = a_taped_hub(tmp_path, history=40)
+    market = Market(hub)
+    for _ in range(95):
+        market.run(1)
+        hub.commit()
+    market.run(1)  # nobody was told of it yet: it is not on tape
+
+    numbers = [kept.id.n for kept in tape.following(70)]
+    facts = [kept.fact for kept in tape.following(93)]
+    oldest = next(tape.following(0)).id.n
+    tape.close()
+
+    assert numbers == list(range(71, 96))
+    assert facts == market.ticks[93:95]
+    assert oldest <= 95 - 40
