@@ -125,6 +125,7 @@ class Broadcast(StreamEndpoint):
             self._push(outlet)
         else:
             self._wake()
+        self._chunks.clear()  # a greeting is nobody else's, and on a quiet hub nothing else clears
 
     # -- events go out -------------------------------------------------------------------------
 
