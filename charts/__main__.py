@@ -7,13 +7,13 @@ import sys
 
 import structlog
 
+from charts.app import create_app
+from charts.board import Board
+from charts.settings import Settings
 from market.errors import MarketError
 from market.logs import configure_from
 from market.server import serve
 from market.settings import Environment, environment
-from charts.app import create_app
-from charts.board import Board
-from charts.settings import Settings
 
 log = structlog.get_logger("charts")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any, Final
@@ -66,7 +67,7 @@ class AccountsReader:
         self._followed: dict[str, Followed] = {}
         self._curves: dict[str, EquityCurve] = {}
         self._known: set[str] = set()
-        self._troubled = ""
+        self._troubled, self._hurry = "", asyncio.Event()
 
     @property
     def followed(self) -> list[str]:
@@ -79,7 +80,10 @@ class AccountsReader:
             while True:
                 asked = monotonic()
                 await self._ask()
-                await asyncio.sleep(max(EVERY_S, 10 * (monotonic() - asked)))
+                self._hurry.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(EVERY_S, 10 * (monotonic() - asked))):
+                        await self._hurry.wait()
         finally:
             for each in self._followed.values():
                 each.reading.cancel()
@@ -91,6 +95,10 @@ class AccountsReader:
             followed.wanted = monotonic()
         elif account in self._known:
             self._follow(account, monotonic())
+
+    def hurry(self) -> None:
+        """Ask at once: something has changed."""
+        self._hurry.set()
 
     def reset(self) -> None:
         """Forget the accounts of a market that is no more."""

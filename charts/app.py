@@ -1,11 +1,10 @@
-"""The charts over HTTP: the readers, the board and the routes, wired; nothing runs before its lifespan."""
+"""The charts over HTTP: readers, board and routes, wired; nothing runs before the lifespan."""
 
 import asyncio
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any
 
 import httpx
@@ -151,7 +150,10 @@ def _routes(charts: Charts, painter: Painter) -> list[Route]:
         rate=settings.rate,
         want=charts.accounts.want,
     )
-    orders, study = Forwarding(charts.exchange), Study(charts.archive, painter)
+    orders, study = (
+        Forwarding(charts.exchange, charts.accounts.hurry),
+        Study(charts.archive, painter),
+    )
     top = Top(charts.board, live.admission, charts.status)
 
     async def health(_: Request) -> Response:
@@ -170,7 +172,7 @@ def _routes(charts: Charts, painter: Painter) -> list[Route]:
 
 
 def _health(charts: Charts, live: Live) -> Response:
-    """Answer 200 while the exchange is read, else 503; without risk the page shows less, no more."""
+    """Answer 200 while the exchange is read, else 503; without risk the page shows less."""
     links = charts.board.all("link")
     lives = charts.failure == "" and links.get("exchange", {}).get("state") == "live"
     body = {

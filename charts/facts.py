@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from market.events import (
     BookUpdate,
@@ -91,8 +91,8 @@ class RiskSeen(Fact, frozen=True, kw_only=True):
     max_drawdown: float | None
     horizon_s: float
     samples: int
-    unavailable: dict[str, str] = {}
-    stress: dict[str, float] = {}
+    unavailable: dict[str, str] = field(default_factory=dict)
+    stress: dict[str, float] = field(default_factory=dict)
 
 
 class BacktestSeen(Fact, frozen=True, kw_only=True):

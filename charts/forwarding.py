@@ -1,5 +1,6 @@
 """The order ticket's way to the exchange: its answer comes back as it is, problems included."""
 
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -15,10 +16,14 @@ _PASSED_BACK: Final = ("content-type", "retry-after", "www-authenticate")
 
 
 class Forwarding:
-    """Handlers that pass orders on, for pages of this origin alone."""
+    """Handlers that pass orders on, for pages of this origin alone.
 
-    def __init__(self, exchange: ExchangeClient) -> None:
-        self._exchange = exchange
+    Args:
+        on_order: called when the exchange has answered: accounts may have changed.
+    """
+
+    def __init__(self, exchange: ExchangeClient, on_order: Callable[[], None]) -> None:
+        self._exchange, self._on_order = exchange, on_order
 
     async def place(self, request: Request) -> Response:
         """Place an order."""
@@ -43,6 +48,7 @@ class Forwarding:
             raise ProblemError(
                 502, "exchange-away", f"The exchange does not answer: {error.problem}."
             ) from error
+        self._on_order()
         passed = {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers}
         return Response(
             answer.content,

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import talib
 from numpy.typing import NDArray
-from talib import InsufficientHistory, stream
+from talib import stream
 
 from charts.candles import DAY_S, Candle
 
@@ -218,7 +218,6 @@ __all__ = [
     "Definition",
     "Handle",
     "Indicators",
-    "InsufficientHistory",
     "InvalidCandleError",
     "Vwap",
     "over",

@@ -98,7 +98,7 @@ class Live:
         found["event"] = board.logged("event", version)
         found["equity"] = {
             name: news
-            for name in board.keys("equity")  # noqa: SIM118  a board is no mapping
+            for name in board.keys("equity")
             if (news := board.logged("equity", version, name))
         }
         found["candles"] = self._candles(view, version)

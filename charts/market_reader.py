@@ -1,4 +1,4 @@
-"""The exchange's stream onto the board: prices, books, trades, sources, and what happened to them."""
+"""The exchange's stream onto the board: prices, books, trades, sources, and their faults."""
 
 import asyncio
 from collections import deque
@@ -66,7 +66,7 @@ class MarketReader:
         self._seq: dict[str, int] = {}
         self._sparks: dict[str, deque[float]] = {}
         self._catching_up: asyncio.Task[None] | None = None
-        self._take = {
+        self._take: dict[type[Fact], Callable[[Any], None]] = {
             Tick: self._take_tick,
             Trade: self._take_trade,
             BookUpdate: self._take_book,
@@ -92,7 +92,7 @@ class MarketReader:
     def take(self, fact: Fact) -> None:
         """Put one fact on the board."""
         self.events += 1
-        taker: Callable[[Any], None] | None = self._take.get(type(fact))
+        taker = self._take.get(type(fact))
         if taker is not None:
             taker(fact)
 

@@ -27,6 +27,7 @@ LINES: Final[Mapping[str, tuple[tuple[str, str, int], ...]]] = {
 }
 """The lines of each indicator: output, color, and 1 when it has a panel of its own."""
 
+_SIDES: Final = {"up": "#26a69a", "down": "#ef5350"}
 _DARK: Final = {"text": "#d1d4dc", "muted": "#9598a1", "ground": "#131722", "grid": "#232838"}
 
 
@@ -38,7 +39,7 @@ class Picture:
     interval: str
     indicators: tuple[str, ...]
     candles: tuple[Candle, ...]
-    values: Mapping[str, Sequence[Value]]
+    lines: Mapping[str, Sequence[Value]]
 
     @property
     def etag(self) -> str:
@@ -120,14 +121,14 @@ def painted(picture: Picture) -> bytes:
         datetime_format="%H:%M:%S" if picture.interval.endswith("s") else "%m-%d %H:%M",
         xrotation=0,
         tight_layout=True,
-        scale_padding={"left": 0.3, "right": 0.9, "top": 0.6},
+        update_width_config={"volume_linewidth": 0},
         returnfig=True,
     )
     axes[0].set_title(
         _title(picture), loc="left", fontsize=12, color=_DARK["text"], parse_math=False
     )
     out = BytesIO()
-    figure.savefig(out, dpi=100, facecolor=_DARK["ground"])
+    figure.savefig(out, dpi=100, facecolor=_DARK["ground"], bbox_inches="tight", pad_inches=0.25)
     _close(figure)
     return out.getvalue()
 
@@ -144,10 +145,10 @@ def _plots(picture: Picture) -> tuple[list[Any], int]:
     found: list[Any] = []
     panel = 1  # 0 is the price, 1 the volume
     for name in picture.indicators:
-        lines = LINES[name]
-        panel += lines[0][2]
-        for output, color, own in lines:
-            line = [float("nan") if each is None else each for each in picture.values[output]]
+        parts = LINES[name]
+        panel += parts[0][2]
+        for output, color, own in parts:
+            line = [float("nan") if each is None else each for each in picture.lines[output]]
             if all(each != each for each in line):  # noqa: PLR0124  too young to have a value
                 line = [50.0 if own else candle.close for candle in picture.candles]
             where = {"panel": panel, "ylabel": name.upper()} if own else {"panel": 0}
@@ -159,7 +160,7 @@ def _style() -> Any:
     import mplfinance as mpf
 
     colors = mpf.make_marketcolors(
-        up="#26a69a", down="#ef5350", edge="inherit", wick="inherit", volume="in"
+        up="#26a69a", down="#ef5350", edge=_SIDES, wick=_SIDES, volume=_SIDES
     )
     return mpf.make_mpf_style(
         marketcolors=colors,
@@ -180,6 +181,6 @@ def _style() -> Any:
 
 
 def _close(figure: Any) -> None:
-    from matplotlib import pyplot
+    import matplotlib.pyplot as plt
 
-    pyplot.close(figure)
+    plt.close(figure)

@@ -51,21 +51,6 @@ class Series:
         if done is not None:
             self._close(done, self._changed)
 
-    def put(self, candle: Candle, *, closed: bool) -> None:
-        """Take in a candle as somebody else built it; one that is older than what is here is not."""
-        if self._rows and candle.time <= (self._rows[-1][1][0] or 0):
-            return
-        forming = self._builder.forming
-        self._changed = self._stamp()
-        if closed:
-            self._close(candle, self._changed)
-            candle_is_over = forming is not None and forming.time <= candle.time
-            self._builder.forming = None if candle_is_over else forming
-            return
-        if forming is not None and forming.time < candle.time:
-            self._close(forming, self._changed)
-        self._builder.forming = candle
-
     def since(self, version: int) -> dict[str, Any] | None:
         """Return the candles that changed after ``version``; ``all`` when a chart begins anew."""
         if version >= self._changed:

@@ -1,7 +1,6 @@
 """Candles of the past with their indicators, for a page or a picture that is looked at longer."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -75,7 +74,7 @@ class Study:
             ) from error
 
 
-def _columns(candles: list[Candle]) -> Mapping[str, Any]:
+def _columns(candles: list[Candle]) -> dict[str, Any]:
     return {
         "time": [candle.time for candle in candles],
         "open": [candle.open for candle in candles],

@@ -14,6 +14,8 @@ from market.streaming import HEADERS, Admission
 
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 WIDTH: Final = 92
+SYMBOLS: Final = f"{'SYMBOL':<12}{'PRICE':>16}{'CHANGE':>12}  {'':40}{'AGE':>7}"
+ACCOUNTS: Final = f"{'ACCOUNT':<20}{'EQUITY':>18}{'REALIZED':>16}{'OPEN P&L':>16}{'DRAWDOWN':>12}"
 ROWS: Final = 12
 HOME, CLEAR_LINE, CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 _COLORS: Final = {
@@ -62,13 +64,10 @@ class Top:
             [
                 self._head(paint),
                 "",
-                paint("muted", f"{'SYMBOL':<12}{'PRICE':>16}{'CHANGE':>12}  {'':40}{'AGE':>7}"),
+                paint("muted", SYMBOLS),
                 *self._prices(paint),
                 "",
-                paint(
-                    "muted",
-                    f"{'ACCOUNT':<20}{'EQUITY':>18}{'REALIZED':>16}{'OPEN P&L':>16}{'DRAWDOWN':>12}",
-                ),
+                paint("muted", ACCOUNTS),
                 *self._accounts(paint),
                 "",
                 *self._risk(paint),
@@ -99,8 +98,8 @@ class Top:
             state = paint("warn", "▲ STALE " + " ".join(_clean(name, 10) for name in stale[:4]))
         else:
             state = paint("up", "● LIVE")
-        now = f"{datetime.now(UTC):%H:%M:%S}"
-        return f"{paint('bold', 'SANDPIT')}  {now}  {state}  {status['rate']:.0f} ev/s  gaps {status['missed']}"
+        numbers = f"{status['rate']:.0f} ev/s  missed {status['missed']}"
+        return f"{paint('bold', 'SANDPIT')}  {datetime.now(UTC):%H:%M:%S}  {state}  {numbers}"
 
     def _prices(self, paint: "Paint") -> list[str]:
         ages = self._status()["ages"]

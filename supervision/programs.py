@@ -36,6 +36,7 @@ def programs(env: Environment) -> tuple[Program, ...]:
             for bot in env.optional("BOTS", _bots) or ()
         ),
         _server(env, "risk"),
+        _server(env, "charts"),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from starlette.config import Config
 
 from bots.settings import Settings as BotSettings
+from charts.settings import Settings as ChartsSettings
 from exchange.settings import Settings as ExchangeSettings
 from market.settings import ROOT, Environment, instrument, symbols
 from risk.settings import Settings as RiskSettings
@@ -45,6 +46,7 @@ def test_the_processes_start_from_the_template_alone() -> None:
     SupervisionSettings.from_env(env)
     ExchangeSettings.from_env(env)
     RiskSettings.from_env(env)
+    ChartsSettings.from_env(env)
     for bot in ("investor", "hamster"):
         BotSettings.from_env(env, bot)
     for symbol in symbols(env):
@@ -57,11 +59,12 @@ def test_the_processes_start_from_the_template_alone() -> None:
         "bot-investor",
         "bot-hamster",
         "risk",
+        "charts",
     ]
 
 
 @pytest.mark.parametrize(
-    "package", ["bots", "exchange", "market", "risk", "sources", "supervision"]
+    "package", ["bots", "charts", "exchange", "market", "risk", "sources", "supervision"]
 )
 def test_what_the_code_reads_is_in_the_template(package: str) -> None:
     known = set(_names())

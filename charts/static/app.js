@@ -167,7 +167,7 @@ function drawChart() {
 
 function drawMarks() {
   if (store.candles?.symbol !== wishes.symbol) return;
-  chart.setFills(store.fill);
+  chart.setFills(store.fill, new Map([...store.account.values()].map((each) => [each.account, each.color])));
   chart.setOrders((store.orders.get(ticket.account) ?? []).filter((order) => order.symbol === wishes.symbol));
 }
 

@@ -1,5 +1,7 @@
 // The adapter to the chart library: no other module knows it.
 
+import { price } from "./format.js";
+
 const SHOWN = 500;
 const SPARE = 200;
 const DAY_S = 86400;
@@ -8,7 +10,7 @@ const OVERLAYS = {
   sma: [["sma", "#f0b90b", 1]],
   ema: [["ema", "#6ea8fe", 1]],
   vwap: [["vwap", "#c77dff", 1]],
-  bb: [["bb_upper", "#7d8496", 1], ["bb_middle", "#565d70", 1], ["bb_lower", "#7d8496", 1]],
+  bb: [["bb_upper", "#8b92a3", 1], ["bb_middle", "#8b92a3", 1, 3], ["bb_lower", "#8b92a3", 1]],
 };
 const PANES = {
   rsi: [["rsi", "#c77dff"]],
@@ -51,7 +53,8 @@ function candleColors() {
   const down = color("--down");
   const hollow = document.documentElement.dataset.palette === "safe";
   return {
-    upColor: hollow ? "rgba(0, 0, 0, 0)" : up, downColor: down,
+    upColor: hollow ? "rgba(86, 180, 233, 0.01)" : up, // a label takes this color, opaque
+    downColor: down,
     borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down,
   };
 }
@@ -83,7 +86,7 @@ export class PriceChart {
   /** Say on which grid prices are, and whether seconds matter. */
   setGrid(digits, interval) {
     this.interval = interval;
-    const format = { type: "price", precision: digits, minMove: 10 ** -digits };
+    const format = { type: "custom", formatter: (value) => price(value, digits), minMove: 10 ** -digits };
     this.candles.applyOptions({ priceFormat: format });
     for (const line of this.lines) if (line.pane === 0) line.series.applyOptions({ priceFormat: format });
     this.format = format;
@@ -102,17 +105,17 @@ export class PriceChart {
       pane += 1;
       if (name === "macd") this.addHistogram("macd_histogram", pane);
       for (const line of parts) this.addLine([...line, 1.5], pane);
-      if (name === "rsi") for (const level of [70, 30]) this.addLevel(level);
+      if (name === "rsi") this.addLevels(70, 30);
     }
     this.chart.panes().forEach((each, index) => each.setStretchFactor(index === 0 ? 4 : 1));
     for (const line of this.lines) this.fill(line);
   }
 
-  addLine([name, lineColor, lineWidth], pane) {
+  addLine([name, lineColor, lineWidth, lineStyle = 0], pane) {
     const series = this.chart.addSeries(
       this.lib.LineSeries,
       {
-        color: lineColor, lineWidth: lineWidth > 1 ? 2 : 1, lastValueVisible: pane > 0, priceLineVisible: false,
+        color: lineColor, lineWidth: lineWidth > 1 ? 2 : 1, lineStyle, lastValueVisible: pane > 0, priceLineVisible: false,
         crosshairMarkerVisible: false, priceFormat: pane === 0 && this.format ? this.format : { type: "price", precision: 2, minMove: 0.01 },
       },
       pane,
@@ -125,9 +128,11 @@ export class PriceChart {
     this.lines.push({ name, series, pane, color: null });
   }
 
-  addLevel(price) {
-    const line = this.lines[this.lines.length - 1];
-    line.series.createPriceLine({ price, color: "#3a4358", lineWidth: 1, lineStyle: 2, axisLabelVisible: false });
+  /** Give the newest line a scale from 0 to 100, and levels on it. */
+  addLevels(...prices) {
+    const { series } = this.lines[this.lines.length - 1];
+    series.applyOptions({ autoscaleInfoProvider: (own) => own() && { priceRange: { minValue: 0, maxValue: 100 } } });
+    for (const price of prices) series.createPriceLine({ price, color: "#3a4358", lineWidth: 1, lineStyle: 2, axisLabelVisible: false });
   }
 
   /** Show a series from its beginning. */
@@ -135,7 +140,7 @@ export class PriceChart {
     this.columns = Object.fromEntries(columns.map((name, index) => [name, index]));
     this.rows = rows.filter(isSound).slice(-SHOWN);
     this.redraw();
-    this.chart.timeScale().setVisibleLogicalRange({ from: this.rows.length - 140, to: this.rows.length + 4 });
+    this.chart.timeScale().setVisibleLogicalRange({ from: this.rows.length - Math.max(50, Math.min(130, this.rows.length)), to: this.rows.length + 3 });
   }
 
   /** Take in rows that are new, or newer than what is shown of them; older ones are not drawn. */
@@ -189,8 +194,8 @@ export class PriceChart {
     return { time: row[0], value, color: value >= 0 ? this.rise : this.fall };
   }
 
-  /** Mark the fills of everyone: an arrow a candle, side and account. */
-  setFills(fills) {
+  /** Mark the fills of everyone: an arrow a candle, side and account, in the color of the account. */
+  setFills(fills, colors) {
     const first = this.rows[0]?.[0];
     if (first === undefined) return this.markers.setMarkers([]);
     const found = new Map();
@@ -202,14 +207,12 @@ export class PriceChart {
       if (known === undefined) found.set(key, { time, side: fill.side, account: fill.account });
     }
     const marks = [...found.values()].sort((a, b) => a.time - b.time).slice(-200);
-    const named = marks.length <= 16;
     this.markers.setMarkers(marks.map((mark) => ({
       time: mark.time,
       position: mark.side === "buy" ? "belowBar" : "aboveBar",
       shape: mark.side === "buy" ? "arrowUp" : "arrowDown",
-      color: color(mark.side === "buy" ? "--up" : "--down"),
-      size: 0.8,
-      text: named ? mark.account.slice(0, 12) : mark.account.slice(0, 1),
+      color: colors.get(mark.account) ?? color("--muted"),
+      size: 0.9,
     })));
   }
 
@@ -256,11 +259,11 @@ export class PriceChart {
 export class EquityChart {
   constructor(container) {
     this.lib = globalThis.LightweightCharts;
-    const format = { type: "custom", minMove: 0.001, formatter: (value) => `${value.toFixed(2)}%` };
+    const format = { type: "custom", minMove: 0.001, formatter: (value) => `${value.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "−")}%` };
     this.format = format;
     this.chart = this.lib.createChart(container, {
       ...options(),
-      rightPriceScale: { borderVisible: false, minimumWidth: 60 },
+      rightPriceScale: { borderVisible: false, minimumWidth: 60, scaleMargins: { top: 0.24, bottom: 0.06 } },
       timeScale: { borderColor: color("--line"), timeVisible: true, secondsVisible: false, fixLeftEdge: true, fixRightEdge: true },
       handleScroll: false,
       handleScale: false,

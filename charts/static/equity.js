@@ -55,7 +55,7 @@ export class EquityPanel {
   legend(curves) {
     const last = (curve) => curve.points[curve.points.length - 1]?.[1] ?? 0;
     reconcile(
-      $("equity-keys"), curves.slice(-5), (curve) => curve.name,
+      $("equity-keys"), curves.slice(-6), (curve) => curve.name,
       (curve) => {
         const node = element("li", {}, element("i", { "aria-hidden": "true" }), element("span", {}, curve.label), element("b"));
         node.firstChild.style.backgroundColor = curve.color;

@@ -3,7 +3,7 @@
 import { $, element, row, write } from "./dom.js";
 import { decimals, price, quantity } from "./format.js";
 
-const LEVELS = 8;
+const LEVELS = 6;
 
 export class Ladder {
   /** `pick` is told the price that was chosen, and on which side of the book it stands. */
@@ -16,10 +16,9 @@ export class Ladder {
 
   make(body, side, tone, pick) {
     return Array.from({ length: LEVELS }, () => {
-      const node = row(["", `num ${tone}`, "num", "num own"]);
+      const node = row([tone, "num own", "num", "num"]);
       const button = element("button", { type: "button" });
-      node.cells[0].textContent = side;
-      node.cells[1].append(button);
+      node.cells[0].append(element("span", { className: "sr-only" }, `${side} `), button);
       button.addEventListener("click", () => node.price !== null && pick(node.price));
       Object.assign(node, { button, price: null });
       body.append(node);
@@ -38,24 +37,33 @@ export class Ladder {
     }
     const asks = book?.asks ?? [];
     const bids = book?.bids ?? [];
-    const most = Math.max(0, ...asks.slice(0, LEVELS).map((level) => level[1]), ...bids.slice(0, LEVELS).map((level) => level[1]));
-    this.asks.forEach((node, index) => this.update(node, asks[index], "sell", digits, most, own));
-    this.bids.forEach((node, index) => this.update(node, bids[index], "buy", digits, most, own));
+    const upto = [totals(asks), totals(bids)];
+    const most = Math.max(0, ...upto.flat());
+    this.asks.forEach((node, index) => this.update(node, asks[index], upto[0][index], "sell", digits, most, own));
+    this.bids.forEach((node, index) => this.update(node, bids[index], upto[1][index], "buy", digits, most, own));
     const both = asks.length && bids.length;
     write($("mid"), both ? price((asks[0][0] + bids[0][0]) / 2, digits + 1) : "–");
     write($("spread"), both ? `mid · spread ${price(asks[0][0] - bids[0][0], digits)}` : "no two-sided market");
   }
 
-  update(node, level, side, digits, most, own) {
+  update(node, level, upto, side, digits, most, own) {
     node.price = level?.[0] ?? null;
+    node.button.hidden = !level;
     write(node.button, level ? price(level[0], digits) : "");
-    write(node.cells[2], level ? quantity(level[1]) : "");
     const mine = level ? own.get(`${side} ${level[0]}`) : undefined;
-    write(node.cells[3], mine ? `◆ ${quantity(mine)}` : "");
-    const depth = level && most ? `${Math.round((100 * level[1]) / most)}%` : "0%";
+    write(node.cells[1], mine ? `◆ ${quantity(mine)}` : "");
+    write(node.cells[2], level ? quantity(level[1]) : "");
+    write(node.cells[3], level ? quantity(upto) : "");
+    const depth = level && most ? `${Math.round((100 * upto) / most)}%` : "0%";
     if (node.depth !== depth) {
       node.depth = depth;
       node.style.setProperty("--depth", depth);
     }
   }
+}
+
+/** What stands at each level and all better ones. */
+function totals(levels) {
+  let sum = 0;
+  return levels.slice(0, LEVELS).map((level) => (sum += level[1])).map((each) => Number(each.toPrecision(12)));
 }

@@ -32,7 +32,7 @@ function layout() {
     margin: { l: 12, r: 64, t: 30, b: 28 }, showlegend: true,
     legend: { orientation: "h", x: 0, y: 1.05, font: { size: 11 } }, hovermode: "x unified", dragmode: "pan",
     hoverlabel: { bgcolor: "#1b2130", bordercolor: "#242a3a" }, uirevision: shown,
-    xaxis: { rangeslider: { visible: false }, gridcolor: "#1f2535", type: "date", rangeselector: selector() },
+    xaxis: { rangeslider: { visible: false }, gridcolor: "#1f2535", type: "date", anchor: "y2", rangeselector: selector() },
     yaxis: axis(bottom + 0.14, 1),
     yaxis2: axis(bottom + 0.02, bottom + 0.12),
   };
@@ -40,7 +40,9 @@ function layout() {
   panes.forEach((name, index) => {
     const top = bottom - index * height;
     found[names[name]] = axis(top - height + 0.02, top);
+    found.xaxis.anchor = names[name].replace("axis", "");
   });
+  found.yaxis.tickformat = ",";
   return found;
 }
 

@@ -61,7 +61,7 @@ function drawAccount(node, account) {
   tone(node.cells[3], account.realized_pnl);
   write(node.cells[4], money(account.fees));
   write(node.cells[5], percent(account.max_drawdown, 2));
-  write(node.cells[6], account.rejected === undefined ? "–" : String(account.rejected));
+  write(node.cells[6], account.fills === undefined ? "–" : money(account.fills));
 }
 
 function drawTotal(accounts) {
@@ -78,7 +78,7 @@ function drawTotal(accounts) {
   }
   write(node.cells[4], money(sum("fees")));
   write(node.cells[5], percent(Math.max(0, ...accounts.map((account) => account.max_drawdown)), 2));
-  write(node.cells[6], String(sum("rejected")));
+  write(node.cells[6], money(sum("fills")));
 }
 
 let made = 0;
