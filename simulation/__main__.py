@@ -1,4 +1,4 @@
-"""The simulation as a command: ``python -m simulation run | sweep | backtest | play``."""
+"""The simulation as a command: ``python -m simulation run | sweep | backtest | play | facts``."""
 
 import sys
 from argparse import Namespace
@@ -20,6 +20,8 @@ from rich.progress import (
 )
 
 from market.errors import MarketError
+from market.settings import symbols
+from market.values import Symbol
 from simulation.backtest import backtest_config
 from simulation.command import parser
 from simulation.config import RunConfig, check, load, parsed
@@ -27,14 +29,17 @@ from simulation.errors import ConfigError
 from simulation.event_log import EventLog
 from simulation.journal import journal
 from simulation.live import play_live
-from simulation.report import write_report
+from simulation.price_tape import traded_returns
 from simulation.results import RunResult
 from simulation.run import Simulation
 from simulation.store import Store
 from simulation.sweep import dask, duel, processes, quiet, seeds_of, summaries, sweep
 from simulation.tables import print_run, print_sweep
+from sources.facts import gates
+from sources.facts_report import draw, table
 
 RESULTS: Final = Path("data/sweeps.sqlite")
+WIDTH: Final = 120  # of tables that go to a file
 FAILED: Final = 1  # an assertion does not hold, or an agent has left
 WRONG: Final = 2  # what was asked for makes no sense
 
@@ -43,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return 1 for a run that failed, 2 for a wrong question."""
     asked = parser().parse_args(arguments)
     quiet()
-    console = Console(stderr=False)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     try:
         return COMMANDS[asked.command](asked, console)
     except MarketError as error:
@@ -79,6 +86,8 @@ def run_sweep(asked: Namespace, console: Console) -> int:
     duels = [duel(results, *names)] if len(names) == 2 and there.issuperset(names) else []
     print_sweep(console, config.name, summaries(results), duels)
     if asked.report is not None:
+        from simulation.report import write_report  # its libraries take a second
+
         first = Simulation(config, seeds[0], EventLog())
         write_report(asked.report, first, first.run(), results)
     return FAILED if any(_has_failed(result) for result in results) else 0
@@ -88,6 +97,20 @@ def run_backtest(asked: Namespace, console: Console) -> int:
     """Try a strategy on recorded prices."""
     config = backtest_config(asked, _settings(asked))
     return _run(config, asked, console)
+
+
+def facts(asked: Namespace, console: Console) -> int:
+    """Print the stylized-fact gates of the price that is made by trading."""
+    config = _config(asked)
+    seed = config.seed if asked.seed is None else asked.seed
+    symbol = Symbol(asked.symbol or symbols(config.environment)[0])
+    with _percent(config.name, is_on=not asked.quiet) as progress:
+        returns = traded_returns(config, seed, symbol, progress)
+    title = f"{config.name}, trades of {symbol}, seed {seed}"
+    console.print(f"{title}: {len(returns)} returns\n{table(gates(returns))}", highlight=False)
+    if asked.plot is not None:
+        draw(returns, title, asked.plot)
+    return 0
 
 
 def play(asked: Namespace, console: Console) -> int:
@@ -104,6 +127,7 @@ COMMANDS: Final[dict[str, Callable[[Namespace, Console], int]]] = {
     "sweep": run_sweep,
     "backtest": run_backtest,
     "play": play,
+    "facts": facts,
 }
 
 
@@ -112,16 +136,12 @@ def _run(config: RunConfig, asked: Namespace, console: Console) -> int:
     started = monotonic()
     with EventLog(asked.log) as log, journal(asked.journal, config) as keeping:
         market = Simulation(config, seed, log, keeping)
-        with _bar(config.name, 100, is_on=not asked.quiet) as step:
-            done = [0.0]
-
-            def progress(share: float) -> None:
-                step(100 * (share - done[0]))
-                done[0] = share
-
+        with _percent(config.name, is_on=not asked.quiet) as progress:
             result = market.run(progress)
     print_run(console, result, monotonic() - started)
     if asked.report is not None:
+        from simulation.report import write_report  # its libraries take a second
+
         write_report(asked.report, market, result, [result])
         console.print(f"report in {asked.report}", highlight=False)
     return FAILED if _has_failed(result) else 0
@@ -150,6 +170,19 @@ def _settings(asked: Namespace) -> dict[str, str]:
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise ConfigError(f"--set {wrong[0]}: it is NAME=VALUE")
     return {name: value for name, _, value in pairs}
+
+
+@contextmanager
+def _percent(what: str, *, is_on: bool) -> Iterator[Callable[[float], None]]:
+    """Show the share that is done."""
+    with _bar(what, 100, is_on=is_on) as step:
+        done = [0.0]
+
+        def progress(share: float) -> None:
+            step(100 * (share - done[0]))
+            done[0] = share
+
+        yield progress
 
 
 @contextmanager

@@ -14,7 +14,17 @@ def parser() -> ArgumentParser:
     _sweep(commands.add_parser("sweep", help="run it for many seeds, and say how surely"))
     _backtest(commands.add_parser("backtest", help="try a strategy on recorded prices"))
     _play(commands.add_parser("play", help="play a scenario, here or before a live exchange"))
+    _facts(commands.add_parser("facts", help="hold the price that traders make against real ones"))
     return made
+
+
+def _facts(made: ArgumentParser) -> None:
+    made.add_argument("config", type=Path, help="a TOML file, such as simulation/population.toml")
+    made.add_argument("--symbol", help="whose trades; else the first of the market")
+    made.add_argument("--seed", type=int, help="else as the file says")
+    made.add_argument("--plot", type=Path, help="file for a picture")
+    made.add_argument("--quiet", action="store_true", help="no progress bar")
+    _common(made)
 
 
 def _common(made: ArgumentParser) -> None:
