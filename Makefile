@@ -12,7 +12,7 @@ BENCHMARKS := $(wildcard benchmarks/*.py)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install start stop status logs test check format bench lock clean
+.PHONY: help install start stop status logs test check format bench simulate lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ format: $(VENV)/installed-dev ## Format the code and mend what the linter can
 
 bench: $(VENV)/installed-dev ## Run every benchmark, side by side with its peers
 	@for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+simulate: $(VENV)/installed ## Run the default market for a day of virtual time
+	@$(BIN)/python -m simulation run $(SIMULATE_ARGS)
 
 lock: $(VENV)/installed-dev ## Lock the dependencies of pyproject.toml anew, with their hashes
 	$(LOCK) --output-file requirements.lock
