@@ -196,16 +196,22 @@ class TickedBook:
 
 
 class TickedEstimate:
-    """The live estimator, at three half-lives, with a portfolio's variance that follows it."""
+    """The live estimator, at three half-lives, with a portfolio's variance that follows it.
 
-    def __init__(self, size: int) -> None:
-        self.live, self.size, self.n = LiveCovariance(size, HALF_LIVES_S), size, 0
+    Args:
+        whole: tell every number of the portfolio at every tick too.
+    """
+
+    def __init__(self, size: int, *, whole: bool = False) -> None:
+        self.live, self.size, self.n = LiveCovariance(size, HALF_LIVES_S, 1), size, 0
         self.moves = np.random.RandomState(1).randn(10_000) * 1e-4
         self.levels = np.zeros(size)
         for _ in range(3 * size):
             self.estimate()
-        empty = np.zeros((0, size))
-        self.kept = Exposures(self.live.rates[1], np.full(size, 1e3), empty, empty)
+        book, empty = Book.of(size), np.zeros((0, size))
+        rows, shocks = (book.returns, book.shocks) if whole else (empty, empty)
+        self.kept = Exposures(self.live.headline_rates, np.full(size, 1e3), rows, shocks)
+        self.peak, self.value, self.whole = Peak(), 1e3 * size, whole
 
     def estimate(self) -> tuple[int, Array | None]:
         """Take one tick into the estimator."""
@@ -218,22 +224,37 @@ class TickedEstimate:
         """Take one tick into the estimator and the portfolio."""
         i, change = self.estimate()
         if change is not None:
-            self.kept.row_changed(i, change[1])
+            self.kept.row_changed(i, change)
+        if self.whole:
+            self._tell(i)
+
+    def _tell(self, i: int) -> None:
+        kept, move = self.kept, float(self.moves[self.n % 10_000])
+        before = float(kept.x[i])
+        kept.move(i, before * (1 + move))
+        self.value += before * move
+        self.peak.see(self.value)
+        kept.gaussian(60.0)
+        kept.historical()
+        kept.contributions()
+        kept.worst_stress()
 
     def error(self) -> float:
         """Return how far the variance is from a computation anew."""
         x = self.kept.x
-        return abs(self.kept.q / float(x @ self.live.rates[1] @ x) - 1)
+        return abs(self.kept.q / float(x @ self.live.headline_rates @ x) - 1)
 
 
 def ticks(size: int) -> list[Result]:
     """Time one tick of each kind."""
     book, estimate, ewma = TickedBook(size), TickedEstimate(size), EwmaCovariance(size, 0.94)
+    whole = TickedEstimate(size, whole=True)
     row = Book.of(size).returns[0]
     results = []
     for what, one in (
         ("one price tick: every number, 50 stresses", book),
         ("one tick of the live estimator, 3 half-lives", estimate),
+        ("the two together: a whole tick", whole),
     ):
         timing = timed(what, size, one.tick)
         results.append(Result(what, size, timing.median_us, timing.p99_us, one.error()))

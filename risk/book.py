@@ -119,8 +119,7 @@ class Book:
         size = self.effective_size()
         if self.held.any() and size < MIN_EFFECTIVE_SIZE:
             raise UnavailableError(f"warming: worth {size:.1f} returns, 10 are needed")
-        headline = self.market.live.rates[self.market.estimators.headline]
-        return choose(headline, self._reference(), self.exposures())
+        return choose(self.market.live.headline_rates, self._reference(), self.exposures())
 
     def deviation(self, estimate: Estimate) -> float:
         """Return the standard deviation of the value over the horizon, money."""
@@ -183,7 +182,7 @@ class Book:
         self._quick_of, self._quick_ticks = market.restarts, 0
         self._quick_rows = 0 if clock is None else clock.rows
         self._quick = Exposures(
-            market.live.rates[market.estimators.headline],
+            market.live.headline_rates,
             self.exposures(),
             np.where(market.by_difference, rows, np.expm1(rows)),
             np.array(moves).reshape(-1, len(market.symbols)),
@@ -209,12 +208,13 @@ class Book:
         size = self.effective_size()
         live, x = self.market.live, self.exposures()
         reference, clock = self._reference(), self.market.reference
+        rates = live.rates
         return EstimateReport(
             published=estimate.label,
             reason=estimate.reason,
             alarm=estimate.alarm,
             live={
-                f"{half_life:g}": _root(float(x @ live.rates[k] @ x), unit)
+                f"{half_life:g}": _root(float(x @ rates[k] @ x), unit)
                 for k, half_life in enumerate(live.half_lives_s)
             },
             reference=None if reference is None else _root(float(x @ reference @ x), unit),

@@ -31,8 +31,12 @@ class Exposures:
 
     def __init__(self, rates: Array, exposures: Array, scenarios: Array, shocks: Array) -> None:
         self._rates, self.x = rates, exposures.copy()
-        self._scenarios = np.asfortranarray(scenarios)  # a column of it is read at every tick
-        self._shocks = np.asfortranarray(shocks)
+        self._rows = list(rates)
+        # what each asset moves in every scenario and shock, in one piece: one is read a tick
+        moves = np.ascontiguousarray(np.concatenate((scenarios, -shocks)).T)
+        self._moves, self._columns = moves, list(moves)
+        self._term, self._gains = np.zeros(len(exposures)), np.zeros(moves.shape[1])
+        self._count = len(scenarios)
         self._tails = {
             level: tail_weights(len(scenarios), level) for level in LEVELS if len(scenarios)
         }
@@ -44,19 +48,18 @@ class Exposures:
         dx = exposure - float(self.x[i])
         if dx == 0:
             return
-        row = self._rates[i]
-        self.q += dx * (2 * float(self.v[i]) + dx * float(row[i]))
-        self.v += dx * row
+        row, outcomes, v = self._rows[i], self._outcomes, self.v
+        self.q += dx * (2 * float(v[i]) + dx * float(row[i]))
+        np.add(v, np.multiply(row, dx, out=self._term), out=v)
         self.x[i] = exposure
-        self.profits += dx * self._scenarios[:, i]
-        self.stresses -= dx * self._shocks[:, i]
+        np.add(outcomes, np.multiply(self._columns[i], dx, out=self._gains), out=outcomes)
 
     def row_changed(self, i: int, change: Array) -> None:
         """Follow a change of row (and column) ``i`` of the covariance, which was made already."""
-        xi, moved = float(self.x[i]), float(change @ self.x)
+        xi, moved, v = float(self.x[i]), float(change.dot(self.x)), self.v
         own = float(change[i]) * xi
-        self.v += xi * change
-        self.v[i] += moved - own
+        np.add(v, np.multiply(change, xi, out=self._term), out=v)
+        v[i] += moved - own
         self.q += xi * (2 * moved - own)
 
     def remake(self) -> float:
@@ -78,9 +81,10 @@ class Exposures:
 
     def historical(self) -> dict[float, tuple[float, float]]:
         """Return value at risk (rule ``upper``) and shortfall at each level, money of one row."""
-        losses = np.sort(-self.profits)[::-1]
+        profits = self.profits.copy()
+        profits.sort()
         return {
-            level: (float(losses[len(tail) - 1]), float(losses[: len(tail)] @ tail))
+            level: (-float(profits[len(tail) - 1]), -float(profits[: len(tail)].dot(tail)))
             for level, tail in self._tails.items()
         }
 
@@ -96,5 +100,6 @@ class Exposures:
     def _make(self) -> None:
         self.v: Array = self._rates @ self.x
         self.q = float(self.x @ self.v)
-        self.profits: Array = self._scenarios @ self.x
-        self.stresses: Array = -(self._shocks @ self.x)
+        self._outcomes: Array = self.x @ self._moves
+        self.profits: Array = self._outcomes[: self._count]
+        self.stresses: Array = self._outcomes[self._count :]  # losses

@@ -23,46 +23,54 @@ class LiveCovariance:
 
     A pair's increment is weighed by ``2^(-age / half_life)`` of the later of its two ends, and the
     rate is ``sum w r_i r_j / sum w overlap``. Weights grow instead of sums shrinking, so that decay
-    costs nothing. Memory is 5 H N^2 floats. Rates are not always positive semidefinite.
+    costs nothing. Memory is 4 H N^2 floats. ``headline_rates`` are those of one half-life, the very
+    table, kept current; ``rates`` are those of all. Rates are not always positive semidefinite.
 
     Ties: ticks of one instant act as if they came at once, whatever their order; several ticks of
     one asset at one instant count as the last of them. Gaps: a return over more than a quarter of a
     half-life (and ten mean gaps) is left out for that half-life, and its decay stands still.
     """
 
-    def __init__(self, size: int, half_lives_s: tuple[float, ...]) -> None:
+    def __init__(self, size: int, half_lives_s: tuple[float, ...], headline: int = 0) -> None:
         if not half_lives_s or min(half_lives_s) <= 0:
             raise ValueError("half-lives are positive, and there is one at least")
         self.size, self.half_lives_s, h = size, half_lives_s, len(half_lives_s)
-        shape = (size, h, size)  # a row of every half-life lies in one piece
-        self._rates, self._sums, self._spans = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        self._seen, self._before = np.zeros(shape), np.zeros(shape)
-        self._levels, self._times = np.zeros(size), np.full(size, -np.inf)
-        self._first = np.full((h, size), np.inf)
-        self._tracks = [_Track(h) for _ in range(size)]
+        self.headline_rates = np.zeros((size, size))
         self.intervals = np.zeros(size, dtype=np.int64)
         self.mean_gap_s = np.zeros(size)
         self.left_out = [0] * h
+        self._pairs = _Pairs(size, h, headline, self.headline_rates)
+        self._seen = [np.zeros((h, size)) for _ in range(size)]
+        self._before = [np.zeros((h, size)) for _ in range(size)]
+        self._levels, self._times = np.zeros(size), np.full(size, -np.inf)
+        self._first, self._newest_first = np.full((h, size), np.inf), -inf
+        self._tracks = [_Track(h) for _ in range(size)]
         self._origin, self._frozen = 0.0, [0.0] * h
-        self._latest = -inf
+        self._latest, self._never_a_gap_s = -inf, min(half_lives_s) / 4
         self._tied: list[int] = []
+        self._overlap = np.zeros(size)
+        self._rates: Array | None = None
 
     @property
     def rates(self) -> Array:
-        """The covariance per second, a view of shape (half-lives, assets, assets)."""
-        return self._rates.transpose(1, 0, 2)
+        """The covariance per second, shape (half-lives, assets, assets), made when asked for."""
+        if self._rates is None:
+            found = [self._moments(k) for k in range(len(self.half_lives_s))]
+            self._rates = np.array([sums / np.maximum(spans, _TINY) for sums, spans in found])
+        return self._rates
 
     def update(self, i: int, time_s: float, level: float) -> Array | None:
         """Take a tick of asset ``i``: its log price (or price, by differences) at ``time_s``.
 
         Returns:
-            the change of row ``i`` of ``rates``, shape (half-lives, assets); None when it has none.
+            the change of row ``i`` of ``headline_rates``, shape (assets,), good until the next
+            tick; None when it has none.
         Raises:
             ValueError: the time is before that of the latest tick.
         """
         if time_s < self._latest:
             raise ValueError(f"time went back by {self._latest - time_s:g} s")
-        track = self._tracks[i]
+        track, self._rates = self._tracks[i], None
         if track.time == -inf:
             self._begin(i, time_s, level)
             return None
@@ -70,17 +78,12 @@ class LiveCovariance:
             self._correct(i, level)
         else:
             self._extend(i, time_s, level)
-        row: Array = self._sums[i] / np.maximum(self._spans[i], _TINY)
-        change: Array = row - self._rates[i]
-        self._rates[i] = row
-        self._rates[:, :, i] = row.T
-        return change
+        return self._pairs.rated(i, track)
 
     def forget(self, i: int) -> None:
         """Start anew with asset ``i``: nothing known of it, no price seen."""
-        for table in (self._rates, self._sums, self._spans):
-            table[i] = table[:, :, i] = 0
-        self._tracks[i] = _Track(len(self.half_lives_s))
+        self._pairs.forget(i)
+        self._rates, self._tracks[i] = None, _Track(len(self.half_lives_s))
         self._first[:, i], self._times[i] = np.inf, -np.inf
         self.intervals[i] = 0
         self._tied = [j for j in self._tied if j != i]
@@ -100,7 +103,8 @@ class LiveCovariance:
     def moments(self, k: int) -> tuple[Array, Array]:
         """Return the decayed sums and overlaps of half-life ``k`` as of the latest tick."""
         scale = 1 / self._weights(self._latest)[k]
-        return self._sums[:, k] * scale, self._spans[:, k] * scale
+        sums, spans = self._moments(k)
+        return sums * scale, spans * scale
 
     def gap_limits_s(self, i: int) -> list[float]:
         """Return how long a return of asset ``i`` may be, for each half-life."""
@@ -113,65 +117,80 @@ class LiveCovariance:
         if self._latest == -inf:
             self._origin = time_s
         self._levels[i], self._times[i], self._first[:, i] = level, time_s, time_s
+        self._newest_first = time_s
         self._tracks[i].time, self._tracks[i].level = time_s, level
-        for table in (self._seen, self._before):
-            table[:, :, i] = level
-            table[i] = self._levels
+        for rows in (self._seen, self._before):
+            for row in rows:
+                row[:, i] = level
+            rows[i][:] = self._levels
         self._arrive(i, time_s)
 
     def _extend(self, i: int, time_s: float, level: float) -> None:
-        track, limits = self._tracks[i], self.gap_limits_s(i)
-        gap = time_s - track.time
-        self._freeze(time_s - self._latest, limits)
-        weights = self._weights(time_s)
-        if gap > min(limits):
-            weights = [w if gap <= limit else 0.0 for w, limit in zip(weights, limits, strict=True)]
-        overlap = self._times - np.maximum(track.time, self._first)
-        np.maximum(overlap, 0, out=overlap)
-        overlap[:, i] = gap
-        overlap *= np.array(weights)[:, None]
-        spans = self._spans[i]
-        spans += overlap
-        self._spans[:, :, i] = spans.T
-        self._before[i] = self._seen[i]
+        track, since = self._tracks[i], self._tracks[i].time
+        gap = time_s - since
+        weights = self._weighed(i, gap, time_s)
+        self._before[i], self._seen[i] = self._seen[i], self._before[i]
         self._times[i] = track.time = time_s
         self._arrive(i, time_s)
-        track.begin(weights)
-        self._note_gap(i, gap, weights)
+        track.begin(weights, gap)
+        self._note_gap(track, i, gap)
+        self._pairs.scale(weights)
+        self._pairs.spans(self._overlaps(since))
         self._move(i, level - track.level)
+        self._pairs.extend(i)
+
+    def _weighed(self, i: int, gap: float, time_s: float) -> list[float]:
+        """Return what a return that ends now counts for each half-life; 0 where it is left out."""
+        if gap <= self._never_a_gap_s:
+            return self._weights(time_s)
+        limits = self.gap_limits_s(i)
+        self._freeze(time_s - self._latest, limits)
+        weights = self._weights(time_s)
+        for k, limit in enumerate(limits):
+            if gap > limit:
+                weights[k] = 0.0
+                self.left_out[k] += 1
+        return weights
+
+    def _overlaps(self, since: float) -> Array:
+        """Return how long a return since then overlaps the last return of each asset, or none."""
+        shared: Array
+        if since >= self._newest_first:
+            shared = np.subtract(self._times, since, out=self._overlap)
+        else:
+            shared = self._times - np.maximum(since, self._first)
+        np.maximum(shared, 0.0, out=shared)
+        return shared
 
     def _correct(self, i: int, level: float) -> None:
         """Replace the price of this very instant: products are linear in it, so add the rest."""
+        self._pairs.scale(self._tracks[i].scale)
         self._move(i, level - self._tracks[i].level)
+        self._pairs.correct(i)
 
     def _move(self, i: int, change: float) -> None:
-        track = self._tracks[i]
-        step = self._levels - self._before[i]
-        step *= np.array([weight * change for weight in track.scale])[:, None]
-        step[:, i] = track.move(change)
-        sums = self._sums[i]
-        sums += step
-        self._sums[:, :, i] = sums.T
+        track, seen = self._tracks[i], self._seen[i]
+        self._pairs.products(self._levels, self._before[i], change)
+        track.move(change)
         self._levels[i] = track.level
-        self._seen[i] = self._levels
+        seen[:] = self._levels
         if 0.0 in track.scale:
             self._hide(i, change)
         if len(self._tied) > 1:  # else a tick of the same instant would count twice
-            self._seen[self._tied, :, i] = track.level
+            for j in self._tied:
+                self._seen[j][:, i] = track.level
 
     def _hide(self, i: int, change: float) -> None:
         """Let no other asset see a change that was left out."""
         track = self._tracks[i]
         which = np.array(track.scale) == 0
-        self._seen[:, which, i] += change
-        self._before[:, which, i] += change
-        self._seen[i] = self._levels
-        self._first[which, i] = track.time
+        for rows in (self._seen, self._before):
+            for row in rows:
+                row[which, i] += change
+        self._seen[i][:] = self._levels
+        self._first[which, i] = self._newest_first = track.time
 
-    def _note_gap(self, i: int, gap: float, weights: list[float]) -> None:
-        for k, weight in enumerate(weights):
-            self.left_out[k] += not weight
-        track = self._tracks[i]
+    def _note_gap(self, track: "_Track", i: int, gap: float) -> None:
         if track.intervals >= _KNOWN:  # one outage must not pass for a slow asset, many ticks may
             gap = min(gap, 10 * track.mean_gap_s)
         track.intervals += 1
@@ -200,27 +219,100 @@ class LiveCovariance:
         return [2.0**age for age in ages]
 
     def _rescale(self, scales: list[float]) -> None:
-        column = np.array(scales)[:, None]
-        self._sums *= column
-        self._spans *= column
+        self._pairs.rescale(scales)
         for track in self._tracks:
             track.rescale(scales)
+
+    def _moments(self, k: int) -> tuple[Array, Array]:
+        """Return the sums and overlaps of half-life ``k``, in its weights as they are now."""
+        sums, spans = self._pairs.both(k)
+        np.fill_diagonal(sums, [track.sums[k] for track in self._tracks])
+        np.fill_diagonal(spans, [track.spans[k] for track in self._tracks])
+        return sums, spans
+
+
+class _Pairs:
+    """Sums of products and of overlaps of every two assets, for every half-life.
+
+    Row ``i`` holds what the ticks of ``i`` added to its pair with each ``j``, in one piece: a pair
+    is worth ``[i, j] + [j, i]``, so that no tick writes columns of a large table. What an asset
+    has with itself is in its track, and the diagonal is not used.
+    """
+
+    def __init__(self, size: int, half_lives: int, headline: int, rates: Array) -> None:
+        self._table = np.zeros((size, 2, half_lives, size))
+        self._step = np.zeros((2, half_lives, size))
+        self._products, self._spans = self._step
+        self._weights, self._scaled = np.zeros((half_lives, 1)), np.zeros((half_lives, 1))
+        self._flat = self._weights[:, 0]
+        self._pair, self._row, self._change = np.zeros((2, size)), np.zeros(size), np.zeros(size)
+        self._pair_sums, self._pair_spans = self._pair
+        self._table[:, 1] = _TINY  # never zero, so that nothing needs to be asked before a division
+        self._headline = headline
+        # views made once: at a hundred assets, to make one costs a quarter of what is done with it
+        self._rows, self._sums = list(self._table), list(self._table[:, 0])
+        self._own = list(self._table[:, :, headline])
+        self._others = list(self._table[:, :, headline].transpose(2, 1, 0))
+        self._rate_rows, self._rate_columns = list(rates), list(rates.T)
+
+    def scale(self, weights: list[float]) -> None:
+        """Let the next step count with ``weights``."""
+        flat = self._flat
+        for k, weight in enumerate(weights):
+            flat[k] = weight
+
+    def spans(self, overlap: Array) -> None:
+        """Put the overlaps into the step, shape (assets,) or (half-lives, assets)."""
+        np.multiply(overlap, self._weights, out=self._spans)
+
+    def products(self, levels: Array, before: Array, change: float) -> None:
+        """Put the products of a change with what others did since ``before`` into the step."""
+        np.subtract(levels, before, out=self._products)
+        np.multiply(self._weights, change, out=self._scaled)
+        np.multiply(self._products, self._scaled, out=self._products)
+
+    def extend(self, i: int) -> None:
+        """Add the step to row ``i``."""
+        row = self._rows[i]
+        np.add(row, self._step, out=row)
+
+    def correct(self, i: int) -> None:
+        """Add the products of the step alone."""
+        self._sums[i] += self._products
+
+    def rated(self, i: int, track: "_Track") -> Array:
+        """Bring the headline's rates of ``i`` up to date; return by how much they changed."""
+        pair, row, change = self._pair, self._row, self._change
+        np.add(self._own[i], self._others[i], out=pair)
+        np.divide(self._pair_sums, self._pair_spans, out=row)
+        row[i] = track.sums[self._headline] / max(track.spans[self._headline], _TINY)
+        np.subtract(row, self._rate_rows[i], out=change)
+        self._rate_rows[i][:] = row
+        self._rate_columns[i][:] = row
+        return change
+
+    def both(self, k: int) -> tuple[Array, Array]:
+        """Return sums and overlaps of half-life ``k``, shape (assets, assets) each."""
+        table = self._table[:, :, k]
+        return table[:, 0] + table[:, 0].T, table[:, 1] + table[:, 1].T
+
+    def rescale(self, scales: list[float]) -> None:
+        """Multiply everything by the scale of its half-life."""
+        self._table *= np.array(scales)[:, None]
+        np.maximum(self._table[:, 1], _TINY, out=self._table[:, 1])
+
+    def forget(self, i: int) -> None:
+        """Forget everything of asset ``i``."""
+        self._table[i, 0] = self._table[:, 0, :, i] = 0
+        self._table[i, 1] = self._table[:, 1, :, i] = _TINY
+        self._rate_rows[i][:] = self._rate_columns[i][:] = 0
 
 
 class _Track:
     """What is kept of one asset, a number for each half-life."""
 
-    __slots__ = (
-        "earlier",
-        "intervals",
-        "last",
-        "level",
-        "mean_gap_s",
-        "scale",
-        "squares",
-        "time",
-        "weight",
-    )
+    __slots__ = ("earlier", "intervals", "last", "level", "mean_gap_s", "scale", "spans",
+                 "squares", "sums", "time", "weight")  # fmt: skip
 
     def __init__(self, half_lives: int) -> None:
         self.time, self.level = -inf, 0.0
@@ -228,27 +320,34 @@ class _Track:
         self.scale = [0.0] * half_lives  # weight of the last return: 0 where it was left out
         self.last, self.earlier = [0.0] * half_lives, [0.0] * half_lives
         self.weight, self.squares = [0.0] * half_lives, [0.0] * half_lives
+        self.sums, self.spans = [0.0] * half_lives, [0.0] * half_lives  # bounce-corrected
 
-    def begin(self, weights: list[float]) -> None:
-        """Begin a return that counts with ``weights``."""
-        self.scale, self.earlier, self.last = weights, self.last, [0.0] * len(weights)
-        self.weight = [a + b for a, b in zip(self.weight, weights, strict=True)]
-        self.squares = [a + b * b for a, b in zip(self.squares, weights, strict=True)]
+    def begin(self, weights: list[float], gap: float) -> None:
+        """Begin a return over ``gap`` seconds that counts with ``weights``."""
+        self.scale, self.earlier, self.last = weights, self.last, self.earlier
+        for k, weight in enumerate(weights):
+            self.last[k] = 0.0
+            self.weight[k] += weight
+            self.squares[k] += weight * weight
+            self.spans[k] += weight * gap
 
-    def move(self, change: float) -> list[float]:
-        """Add ``change`` to the return; return what it adds to the bounce-corrected variance."""
-        terms = zip(self.scale, self.last, self.earlier, strict=True)
-        added = [w * change * (change + 2 * r + 2 * e) for w, r, e in terms]
-        pairs = zip(self.scale, self.last, strict=True)
-        self.last = [r + change if w else r for w, r in pairs]
+    def move(self, change: float) -> None:
+        """Add ``change`` to the return, and to the variance what it makes of it."""
+        last, earlier = self.last, self.earlier
+        for k, weight in enumerate(self.scale):
+            if weight:
+                self.sums[k] += weight * change * (change + 2 * (last[k] + earlier[k]))
+                last[k] += change
         self.level += change
-        return added
 
     def rescale(self, scales: list[float]) -> None:
         """Multiply every weight by that of its half-life."""
-        self.scale = [a * b for a, b in zip(self.scale, scales, strict=True)]
-        self.weight = [a * b for a, b in zip(self.weight, scales, strict=True)]
-        self.squares = [a * b * b for a, b in zip(self.squares, scales, strict=True)]
+        for k, by in enumerate(scales):
+            self.scale[k] *= by
+            self.weight[k] *= by
+            self.squares[k] *= by * by
+            self.sums[k] *= by
+            self.spans[k] *= by
 
 
 def hayashi_yoshida(times_x: Numbers, x: Numbers, times_y: Numbers, y: Numbers) -> float:

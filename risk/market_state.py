@@ -70,7 +70,7 @@ class MarketState:
         size = len(symbols)
         self.symbols, self.estimators = tuple(symbols), estimators
         self.index = {name: i for i, name in enumerate(self.symbols)}
-        self.live = LiveCovariance(size, estimators.half_lives_s)
+        self.live = LiveCovariance(size, estimators.half_lives_s, estimators.headline)
         self.reference: Reference | None = None
         self.prices, self.volumes = np.zeros(size), np.zeros(size)
         self.levels, self.times = np.zeros(size), np.full(size, -inf)
@@ -104,7 +104,7 @@ class MarketState:
             gap = self._gap(i, time_s, level)
         self._beat(time_s)
         change = self.live.update(i, time_s, level)
-        self.changed = (i, None if change is None else change[self.estimators.headline])
+        self.changed = (i, change)
         self.prices[i], self.volumes[i] = data.price.value, data.volume.value
         self.levels[i], self.times[i], self.latest_s = level, time_s, time_s
         self.ticks[i] += 1
@@ -172,7 +172,7 @@ class MarketState:
         change = level - self.levels[i]
         if self.reference is not None:
             self.reference.hide(i, change)
-        variance = float(self.live.rates[self.estimators.headline, i, i]) * seconds
+        variance = float(self.live.headline_rates[i, i]) * seconds
         z_score = change / sqrt(variance) if variance > 0 else 0.0
         self.levels[i] = level  # so that no row sees the jump
         return PriceGap(self.symbols[i], float(seconds), float(z_score))

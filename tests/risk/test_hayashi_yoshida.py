@@ -183,7 +183,7 @@ def test_the_change_of_a_row_is_told() -> None:
         old = live.rates.copy()
         change = live.update(i, time, level)
         if change is not None:
-            np.testing.assert_allclose(live.rates[:, i] - old[:, i], change, atol=1e-15)
+            np.testing.assert_allclose(live.rates[0, i] - old[0, i], change, atol=1e-15)
 
 
 def test_a_forgotten_asset_starts_anew_and_the_others_stay() -> None:

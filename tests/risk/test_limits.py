@@ -64,16 +64,16 @@ def test_numbers_kept_from_tick_to_tick_do_not_drift() -> None:
 
 def test_the_incremental_state_equals_a_recomputation() -> None:
     rng = np.random.default_rng(1)
-    size, live = 6, LiveCovariance(6, (60.0, 900.0))
+    size, live = 6, LiveCovariance(6, (60.0, 900.0), 1)
     for k in range(60):
         live.update(k % size, float(k), float(rng.normal(0, 0.01)))
     rows, shocks = rng.normal(0, 0.01, (80, size)), rng.normal(0, 0.1, (5, size))
-    kept = Exposures(live.rates[1], rng.normal(0, 1000, size), rows, shocks)
+    kept = Exposures(live.headline_rates, rng.normal(0, 1000, size), rows, shocks)
     for k in range(60, 400):
         i = int(rng.integers(size))
         change = live.update(i, float(k), float(rng.normal(0, 0.01)))
         assert change is not None
-        kept.row_changed(i, change[1])
+        kept.row_changed(i, change)
         kept.move(i, float(rng.normal(0, 1000)))
     x, s = kept.x, live.rates[1]
     assert kept.q == pytest.approx(float(x @ s @ x), rel=1e-9)
