@@ -22,6 +22,7 @@ COMMANDS = {
     "bot-investor": ("bots", "run", "investor"),
     "bot-hamster": ("bots", "run", "hamster"),
     "risk": ("risk",),
+    "charts": ("charts",),
 }
 PORTS = ("EXCHANGE_PORT", "RISK_PORT", "CHARTS_PORT", "BTC_PORT", "TCS_PORT", "META_PORT")
 
@@ -49,6 +50,10 @@ class Market:
     @property
     def risk(self) -> str:
         return f"http://127.0.0.1:{self.ports['RISK_PORT']}"
+
+    @property
+    def charts(self) -> str:
+        return f"http://127.0.0.1:{self.ports['CHARTS_PORT']}"
 
     def start(self, *names: str) -> None:
         """Start processes by name; all of them without names."""
