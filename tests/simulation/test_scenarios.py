@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from simulation.__main__ import main
+from simulation.config import SCENARIOS
+from simulation.errors import ConfigError
+from simulation.event_log import EventLog
+from simulation.run import Simulation
+from simulation.scenario import Play, ScenarioFailedError, play
+from tests.simulation.runs import a_config, ran
+
+PLAYED = sorted(path.stem for path in SCENARIOS.glob("*.toml") if "[[event]]" in path.read_text())
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_every_scenario_in_the_box_keeps_its_promises(name: str, play: Play) -> None:
+    assert play(f"{name}.toml", seed=3).failed == ()
+
+
+def test_a_failing_assertion_fails_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        "days = 0.0003\nassertions = ['pnl(\"investor\") > 1e12']\n[risk]\non = false\n"
+    )
+
+    assert main(["play", str(path), "--quiet"]) == 1
+    with pytest.raises(ScenarioFailedError, match="1e12"):
+        play(path)
+
+
+def test_an_assertion_that_makes_no_sense_ends_before_anything_runs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("days = 1000\nassertions = ['import os']\n")
+
+    assert main(["run", str(path), "--quiet"]) == 2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"do": "dance", "at_s": 1},
+        {"do": "shock", "symbol": "BTC", "move": -0.5},
+        {"do": "shock", "at_s": 1, "tick": 1, "symbol": "BTC", "move": -0.5},
+        {"do": "shock", "at_s": 1, "symbol": "BTC", "move": -2},
+        {"do": "shock", "at_s": 1, "symbol": "DOGE", "move": 1},
+        {"do": "halt", "at_s": 1, "symbol": "BTC", "for": 3},
+    ],
+)
+def test_an_event_that_makes_no_sense_is_refused(event: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        Simulation(a_config(10, event=[event]), 1, EventLog())
+
+
+def test_a_scenario_may_begin_at_a_tick() -> None:
+    event = {"do": "die", "tick": 30, "symbol": "BTC"}
+    _, result = ran(a_config(100, event=[event]))
+
+    assert result.market("BTC").ticks == 29
+    assert result.market("BTC").down == 1
+    assert result.market("META").ticks == 100
+
+
+def test_a_thin_book_is_thin_for_a_while_only() -> None:
+    events = [
+        {"do": "thin", "at_s": 10, "quantity": 1, "levels": 1, "for_s": 20},
+        *(
+            {"do": "order", "at_s": at, "symbol": "META", "side": "buy", "quantity": 30,
+             "account": f"at-{at}"}
+            for at in (20, 50)
+        ),
+    ]  # fmt: skip
+    market, _ = ran(a_config(60, agents={}, event=events))
+
+    held = [market.floor.venue.account(f"at-{at}") for at in (20, 50)]
+    assert [float(each.positions[0].quantity) for each in held if each] == [1.0, 30.0]
+
+
+def test_a_halted_instrument_takes_no_order_until_it_is_resumed() -> None:
+    events = [
+        {"do": "halt", "at_s": 10, "symbol": "META", "for_s": 20},
+        *(
+            {"do": "order", "at_s": at, "symbol": "META", "side": "buy", "quantity": 1,
+             "account": f"at-{at}"}
+            for at in (20, 40)
+        ),
+    ]  # fmt: skip
+    market, result = ran(a_config(60, agents={}, event=events))
+
+    assert market.floor.venue.account("at-20") is None
+    assert market.floor.venue.account("at-40") is not None
+    assert result.market("META").halts == 1
+
+
+def test_a_herd_runs_after_the_news() -> None:
+    event = {"do": "news", "at_s": 20, "symbol": "META", "move": 0.1, "herd": 5, "over_s": 10}
+    market, result = ran(a_config(60, agents={}, event=[event]))
+
+    assert result.market("META").trades == 5
+    assert all(market.floor.venue.account(f"herd-{n}") is not None for n in range(1, 6))
