@@ -18,17 +18,22 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODULES: Final = (
     "auction",
+    "book_view",
     "circuit_breaker",
+    "execution",
     "floor",
+    "gate",
     "grid",
     "house_maker",
     "matching",
     "order_book",
     "pit",
     "price_level",
-    "rules",
-    "stops",
     "reporter",
+    "rules",
+    "session",
+    "stop_chain",
+    "stops",
 )
 
 

@@ -1,14 +1,18 @@
 """The liquidity that the house puts around each source's price."""
 
+from collections.abc import Sequence
 from typing import Final
 
+from exchange.execution import Execution
+from exchange.floor import Floor
 from exchange.grid import Grid
 from exchange.order_book import EXPIRE_MAKER, BookSide, OrderBook
 from exchange.price_level import Match, Order
 from exchange.rules import LIMIT, House
+from exchange.session import TRADING, Session
 from market.errors import InvalidValueError
 from market.orders import PlaceOrder
-from market.values import Side, Symbol
+from market.values import Side
 
 HOUSE: Final = "house"
 
@@ -20,13 +24,24 @@ class HouseMaker:
 
     It quotes one order a level. The best bid and ask are ``spread_ticks`` apart with the reference
     between them (an odd tick goes to the ask), the next levels a tick further each; what would
-    stand at or below zero is left out.
+    stand at or below zero is left out. The ids of its orders go down from zero.
     """
 
-    __slots__ = ("_house", "_lots", "_requests", "quotes")
+    __slots__ = ("_book", "_execution", "_floor", "_house", "_lots", "_requests", "_session",
+                 "quotes")  # fmt: skip
 
-    def __init__(self, house: House, symbol: Symbol, quantities: Grid) -> None:
-        self._house = house
+    def __init__(
+        self,
+        house: House,
+        session: Session,
+        book: OrderBook,
+        floor: Floor,
+        execution: Execution,
+        quantities: Grid,
+    ) -> None:
+        symbol = session.symbol
+        self._house, self._session, self._book = house, session, book
+        self._floor, self._execution = floor, execution
         self._lots = int(house.quantity / quantities.step) if house.levels else 0
         if house.levels and not self._lots:
             raise InvalidValueError(f"{symbol}: the house quotes {house.quantity}, less than a lot")
@@ -47,43 +62,66 @@ class HouseMaker:
         """Whether there is a house at all."""
         return self._house.levels > 0
 
-    def keys(self, reference: int) -> list[int]:
-        """Return the keys of the quotes around ``reference``: bids, then asks, best first."""
-        bid = reference - self._house.spread_ticks // 2
-        ask = bid + self._house.spread_ticks
-        steps = range(self._house.levels)
-        return [bid - i for i in steps if bid > i] + [-ask - i for i in steps]
+    def follow(self) -> None:
+        """Trade with the orders that the reference has reached, and quote around it."""
+        session, book = self._session, self._book
+        keys = self._wanted()
+        self._withdraw(keys)
+        if session.state is TRADING:
+            self._reach(book.asks, session.reference)
+            self._reach(book.bids, -session.reference)
+            session.mark(session.reference)
+        self._quote(keys)
 
-    def withdraw(self, book: OrderBook, staying: frozenset[int]) -> None:
+    def requote(self) -> None:
+        """Quote around the reference, or nowhere in a halt; trade with nobody."""
+        keys = self._wanted()
+        self._withdraw(keys)
+        self._quote(keys)
+
+    def _wanted(self) -> Sequence[int]:
+        """Return the keys at which to quote: bids, then asks, best first."""
+        if not self._session.quoted:
+            return ()
+        house = self._house
+        bid = self._session.reference - house.spread_ticks // 2
+        ask = bid + house.spread_ticks
+        bids = range(bid, max(bid - house.levels, 0), -1)
+        return [*bids, *range(-ask, -ask - house.levels, -1)]
+
+    def _withdraw(self, staying: Sequence[int]) -> None:
         """Take every quote out, but the untouched ones at the keys ``staying``."""
         for key, order in [*self.quotes.items()]:
             if order.level is None:
                 del self.quotes[key]
             elif key not in staying or order.shown < self._lots:
-                book.side_of(order).remove(order)
+                self._book.side_of(order).remove(order)
                 del self.quotes[key]
 
-    def quote(self, book: OrderBook, reference: int, last_id: int) -> int:
-        """Let the missing quotes around ``reference`` rest; return the last order id used.
-
-        The ids go down from ``last_id``: those of the house are negative.
-        """
-        for key in self.keys(reference):
+    def _quote(self, keys: Sequence[int]) -> None:
+        """Let the missing quotes at ``keys`` rest."""
+        floor = self._floor
+        for key in keys:
             if key not in self.quotes:
-                last_id -= 1
-                order = self.quotes[key] = Order(last_id, self.request(key), key, self._lots)
-                book.side_of(order).add(order)
-        return last_id
+                floor.house_id -= 1
+                order = Order(floor.house_id, self._request(key), key, self._lots)
+                self.quotes[key] = order
+                self._book.side_of(order).add(order)
 
-    def request(self, key: int) -> PlaceOrder:
+    def _request(self, key: int) -> PlaceOrder:
         """Return the command that a quote at ``key`` stands for."""
         return self._requests[Side.BUY if key > 0 else Side.SELL]
 
-    def reached(self, side: BookSide, limit: int) -> list[Match]:
-        """Trade with every client's order at keys of ``limit`` and better; return the matches.
-
-        Quotes of its own that are in the way go.
-        """
-        matches: list[Match] = []
-        side.take_from_others(limit, _ENDLESS, matches, HOUSE, EXPIRE_MAKER)
-        return [match for match in matches if match[0].id >= 0]
+    def _reach(self, side: BookSide, key: int) -> None:
+        """Trade with every client's order that an order with ``key`` would; own quotes go."""
+        best = side.best
+        if best is None or best < -key:
+            return
+        found: list[Match] = []
+        side.take_from_others(-key, _ENDLESS, found, HOUSE, EXPIRE_MAKER)
+        matches = [match for match in found if match[0].id >= 0]
+        if matches:
+            self._floor.house_id -= 1
+            lots = sum(match[1] for match in matches)
+            taker = Order(self._floor.house_id, self._request(key), key, lots)
+            self._execution.settle(taker, matches)

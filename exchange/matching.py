@@ -143,7 +143,7 @@ class MatchingEngine:
 
     def book(self, symbol: Symbol, depth: int = 10) -> Depth:
         """Return the best levels of a book; KeyError when the symbol is unknown."""
-        return self._pits[symbol].depth(depth)
+        return self._pits[symbol].view.depth(depth)
 
     def changes(self, symbol: Symbol) -> int:
         """Return a number that grows whenever the book changes; KeyError if unknown."""
@@ -152,11 +152,11 @@ class MatchingEngine:
     def order(self, order_id: int) -> WorkingOrder | None:
         """Return a working order, None when no such order is working."""
         order = self._floor.working.get(order_id)
-        return None if order is None else self._pits[order.request.symbol].view(order)
+        return None if order is None else self._pits[order.request.symbol].working(order)
 
     def trading_state(self, symbol: Symbol) -> TradingState:
         """Return what the instrument allows; KeyError when the symbol is unknown."""
-        return self._pits[symbol].state
+        return self._pits[symbol].session.state
 
     def cost_to_take(
         self,
@@ -173,7 +173,8 @@ class MatchingEngine:
             KeyError: the symbol is unknown.
             OffGridError: the quantity or the price is not on the grid.
         """
-        return self._pits[symbol].cost_to_take(side, quantity, price, account, prevention)
+        view = self._pits[symbol].view
+        return view.cost_to_take(side, quantity, price, account, prevention)
 
     def state(self) -> EngineState:
         """Return all there is to know, as plain data."""
@@ -213,8 +214,7 @@ class MatchingEngine:
             if kind == EXPIRY:
                 pit.expire(floor.working[order_id])
             else:
-                pit.until = None
-                pit.reopen()
+                pit.wake()
         floor.time = max(floor.time, time)
         return facts
 

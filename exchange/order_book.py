@@ -162,6 +162,10 @@ class OrderBook:
         self.bids = BookSide()
         self.asks = BookSide()
 
+    def __iter__(self) -> Iterator[BookSide]:
+        yield self.bids
+        yield self.asks
+
     @property
     def changes(self) -> int:
         """A number that grows whenever the book changes."""

@@ -6,8 +6,10 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Final, NamedTuple
 
 from exchange.grid import Grid
+from exchange.price_level import BUY
 from market.errors import InvalidValueError
 from market.orders import OrderType, PlaceOrder, TimeInForce
+from market.values import Side
 
 MARKET: Final = OrderType.MARKET
 LIMIT: Final = OrderType.LIMIT
@@ -102,6 +104,10 @@ class Limits:
             high = self._context.multiply(self._high, reference)
             self.low = max(1, int(low.to_integral_value(ROUND_CEILING)))
             self.high = int(high.to_integral_value(ROUND_FLOOR))
+
+    def collar(self, side: Side) -> int:
+        """Return the worst key that an order without a limit may take: the edge of the band."""
+        return -self.high if side is BUY else self.low
 
     def refusal(self, limit: int, likely: int, lots: int) -> Refusal | None:
         """Return what forbids ``lots`` at the price ``limit``, if anything.

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Self
 
 from msgspec import Struct
 
 from exchange.circuit_breaker import Seen
+from exchange.price_level import Order
 from market.errors import MarketError
 from market.events import Fact
 from market.orders import PlaceOrder, TradingState
@@ -72,6 +74,26 @@ class OrderState(Struct, frozen=True, array_like=True):
     hidden: int
     display: int
     stop: int
+
+    @classmethod
+    def of(cls, order: Order, stop: int = 0) -> Self:
+        """Return how ``order`` stands, or waits for ``stop``."""
+        return cls(
+            order.id,
+            order.request,
+            order.key,
+            order.total,
+            order.shown,
+            order.hidden,
+            order.display,
+            stop,
+        )
+
+    def order(self) -> Order:
+        """Return the order as it stood."""
+        order = Order(self.id, self.request, self.key, self.total)
+        order.shown, order.hidden, order.display = self.shown, self.hidden, self.display
+        return order
 
 
 class PitState(Struct, frozen=True, kw_only=True):
