@@ -5,7 +5,7 @@ httpx-sse opens the connection; `market.sse` decodes it (that module says why).
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from random import Random
@@ -75,6 +75,7 @@ class Feed:
         client: makes the requests; it stays open.
         decoder: knows the kinds of facts; events of other kinds are passed over.
         last_id: where to resume from, "" to begin anew.
+        headers: go with each request, such as a key.
         silence_s: without a single byte for this long the line is dead; 3 heartbeats.
         retry_s: the least wait between two attempts until the server asks for another.
         retry_cap_s: the longest wait that we choose between two attempts; a server that is full
@@ -94,6 +95,7 @@ class Feed:
         client: httpx.AsyncClient,
         decoder: Decoder | None = None,
         last_id: str = "",
+        headers: Mapping[str, str] | None = None,
         silence_s: float = 45.0,
         retry_s: float = 1.0,
         retry_cap_s: float = 5.0,
@@ -103,6 +105,7 @@ class Feed:
     ) -> None:
         self.url, self.last_id = url, last_id
         self._client, self._decoder = client, decoder or Decoder()
+        self._headers = dict(headers or {})
         self._timeout = httpx.Timeout(5.0, read=silence_s)
         self._retry_s, self._retry_cap_s = retry_s, retry_cap_s
         self._on_comment = on_comment
@@ -132,7 +135,9 @@ class Feed:
 
     async def _connection(self) -> AsyncGenerator[list[Fact], None]:
         """Yield what one connection brings; return when the server says 204, else raise."""
-        headers: Any = {"Last-Event-ID": _as_header(self.last_id)} if self.last_id else {}
+        headers: dict[str, Any] = dict(self._headers)
+        if self.last_id:
+            headers["Last-Event-ID"] = _as_header(self.last_id)
         try:
             async with aconnect_sse(
                 self._client,
