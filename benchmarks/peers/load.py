@@ -20,6 +20,7 @@ BUFFER_BYTES: Final = 1 << 18
 DENSE_READERS: Final = 2
 SAMPLE_OF: Final = 7  # a prime, so that no reader is always or never in the sample
 MARKS: Final = 40
+PATIENCE: Final = 40  # looks at a server that should have answered, before it is given up
 _TIME: Final = b'"time":"'
 _SEQ: Final = re.compile(rb'"seq":(\d+)\}')
 
@@ -126,6 +127,11 @@ class Reader:
         self._tail, self.dense = b"", 0
 
     @property
+    def is_open(self) -> bool:
+        """Tell whether the head of the answer is there."""
+        return self._head is None
+
+    @property
     def last(self) -> int:
         """The number of the newest event."""
         found = _SEQ.findall(self._tail)
@@ -210,11 +216,19 @@ class Load:
         for reader in self.readers.values():
             reader.socket.close()
 
-    def settle(self, quiet_s: float = 0.3) -> None:
-        """Read until nothing has come for a while."""
-        while ready := self._poll.poll(quiet_s):
-            for fd, _ in ready:
-                self._read(self.readers[fd])
+    def settle(self, quiet_s: float = 0.15) -> None:
+        """Read until every reader was answered and nothing has come for a while.
+
+        Raises:
+            LostError: some were not answered.
+        """
+        for _ in range(PATIENCE):
+            while ready := self._poll.poll(quiet_s):
+                for fd, _ in ready:
+                    self._read(self.readers[fd])
+            if all(reader.is_open for reader in self.readers.values()):
+                return
+        raise LostError("not every reader was answered")
 
     def measure_frames(self, events: int) -> None:
         """Learn the length of a frame from ``events`` that were just published.
@@ -222,13 +236,15 @@ class Load:
         Raises:
             LostError: the readers did not all get the same, of frames of one length.
         """
-        self.settle()
-        lengths = {reader.payload for reader in self.readers.values()}
-        total = lengths.pop()
-        if lengths or not total or total % events:
-            raise LostError(f"{events} frames were {sorted({total, *lengths})} bytes")
-        for reader in self.readers.values():
-            reader.frame_bytes = total // events
+        lengths = set[int]()
+        for _ in range(PATIENCE):
+            self.settle()
+            lengths = {reader.payload for reader in self.readers.values()}
+            if len(lengths) == 1 and (total := max(lengths)) and total % events == 0:
+                for reader in self.readers.values():
+                    reader.frame_bytes = total // events
+                return
+        raise LostError(f"{events} frames were {sorted(lengths)[:5]} bytes")
 
     def begin(self) -> None:
         """Count from here."""

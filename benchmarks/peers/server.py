@@ -24,14 +24,14 @@ class Peer:
 
     Args:
         even: all its frames are of one length.
-        guess: deliveries/s, about what it may sustain.
+        guess: deliveries/s that it may sustain, for each number of readers.
         apart: its publisher is a process of its own, on the load generator's core.
         cores: where servers run, and where the load; None where there is one core for all.
     """
 
     name: str
     command: tuple[str, ...]
-    guess: float
+    guess: dict[int, float]
     even: bool = True
     apart: bool = False
     cores: tuple[int, int] | None = None
