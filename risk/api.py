@@ -14,6 +14,7 @@ from market.wire import encode
 from risk.errors import (
     ExchangeAwayError,
     InvalidPortfolioError,
+    KeyRefusedError,
     UnavailableError,
     UnknownAccountError,
 )
@@ -140,6 +141,8 @@ class RiskApi:
             return await self._service.follow(account)
         except UnknownAccountError as error:
             raise ProblemError(404, "unknown-account", str(error)) from error
+        except KeyRefusedError as error:
+            raise ProblemError(503, "account-guarded", f"{error}.") from error
         except ExchangeAwayError as error:
             raise ProblemError(
                 503, "exchange-away", str(error), headers={"Retry-After": "1"}

@@ -27,9 +27,20 @@ class UnknownAccountError(MarketError):
         self.account = account
 
 
+class KeyRefusedError(MarketError):
+    """The exchange guards the account, and does not take the key that risk has for it."""
+
+    def __init__(self, account: str, *, given: bool) -> None:
+        what = "refuses the key" if given else "wants a key"
+        super().__init__(
+            f"the exchange {what} for {account[:80]!r}; RISK_API_KEYS=name:secret says which it is"
+        )
+        self.account = account
+
+
 class ExchangeAwayError(MarketError):
     """The exchange does not answer, or not with what it should."""
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, problem: str, status: int = 0) -> None:
         super().__init__(f"the exchange is away: {problem}")
-        self.problem = problem
+        self.problem, self.status = problem, status

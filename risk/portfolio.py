@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isfinite
 from typing import Final, Self
@@ -13,6 +13,7 @@ from risk.limits import Limits
 
 MAX_ASSETS: Final = 1000
 NO_LIMITS: Final = Limits()
+_DUST: Final = 1e-12
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,79}", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
 
@@ -103,6 +104,14 @@ class Portfolio:
         """Return the sum of the weights."""
         return sum(asset.weight.value for asset in self.assets)
 
+    def after(self, name: Symbol, quantity: float, cash: float) -> Self:
+        """Return the portfolio with so much more of an asset, and of cash; less where negative."""
+        held: dict[str, float] = {asset.symbol: asset.weight.value for asset in self.assets}
+        held[name] = held.get(name, 0.0) + quantity
+        if abs(held[name]) < _DUST:  # what is left when all was sold is rounding
+            del held[name]
+        return replace(self, assets=assets(held), cash=self.cash + cash)
+
     def holdings(self, prices: Mapping[Symbol, float]) -> Holdings:
         """Return what is held; weights become quantities at ``prices``.
 
@@ -130,6 +139,11 @@ class Portfolio:
     ) -> Self:
         """Return a portfolio of weights; raise InvalidPortfolioError when it cannot be."""
         return cls(name=name, assets=assets(weights), value=value, limits=limits or NO_LIMITS)
+
+
+def account_name(account: str) -> str | None:
+    """Return the name of the portfolio that an account is, None when there can be no such one."""
+    return f"account:{account}" if _ACCOUNT.fullmatch(account) else None
 
 
 def assets(weights: Mapping[str, float]) -> tuple[Asset, ...]:

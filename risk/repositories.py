@@ -16,6 +16,7 @@ from market.values import Symbol
 from risk.errors import (
     ExchangeAwayError,
     InvalidPortfolioError,
+    KeyRefusedError,
     UnavailableError,
     UnknownAccountError,
 )
@@ -185,15 +186,30 @@ class _Quote(msgspec.Struct):
     time: datetime
 
 
-class _Position(msgspec.Struct):
+class Position(msgspec.Struct, frozen=True):
+    """What an account holds of one symbol, as the exchange says it."""
+
     symbol: str
     quantity: float
 
 
-class _Account(msgspec.Struct):
+class Account(msgspec.Struct, frozen=True):
+    """An account, as the exchange says it; risk needs no more of it."""
+
     account: str
     cash: float
-    positions: list[_Position]
+    positions: list[Position]
+
+    def portfolio(self, name: str) -> Portfolio:
+        """Return what is held as a portfolio of this name."""
+        held = tuple(
+            Asset(Symbol(position.symbol), Weight(position.quantity))
+            for position in self.positions
+            if position.quantity
+        )
+        return Portfolio(
+            name=name, assets=held, basis=Basis.ACCOUNT, cash=self.cash, account=self.account
+        )
 
 
 class ExchangeClient:
@@ -203,21 +219,28 @@ class ExchangeClient:
         self._client, self._url, self._timeout_s = client, url.rstrip("/"), timeout_s
 
     async def get(
-        self, path: str, kind: type[T], query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        kind: type[T],
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> T | None:
         """Return what the exchange says at ``path``, or None when it says 404.
 
         Raises:
-            ExchangeAwayError: it does not answer, or not with a ``kind``.
+            ExchangeAwayError: it does not answer, or not with a ``kind``; its status says which.
         """
         try:
-            answer = await self._client.get(self._url + path, params=query, timeout=self._timeout_s)
+            answer = await self._client.get(
+                self._url + path, params=query, headers=headers, timeout=self._timeout_s
+            )
         except httpx.HTTPError as error:
             raise ExchangeAwayError(f"{type(error).__name__} {error}".strip()) from error
         if answer.status_code == 404:
             return None
         if answer.status_code != 200:
-            raise ExchangeAwayError(f"HTTP status {answer.status_code} for {path[:80]}")
+            problem = f"HTTP status {answer.status_code} for {path[:80]}"
+            raise ExchangeAwayError(problem, answer.status_code)
         try:
             return msgspec.json.decode(answer.content, type=kind, strict=False)
         except (msgspec.DecodeError, UnicodeError) as error:
@@ -246,30 +269,35 @@ class MarketDataRepository:
 
 
 class AccountRepository:
-    """The positions of an account, from the exchange's ``GET /accounts/{account}``."""
+    """The positions of an account, from the exchange's ``GET /accounts/{account}``.
 
-    def __init__(self, exchange: ExchangeClient) -> None:
-        self._exchange = exchange
+    Args:
+        keys: the secret of each account that the exchange guards.
+    """
+
+    def __init__(self, exchange: ExchangeClient, keys: Mapping[str, str] | None = None) -> None:
+        self._exchange, self._keys = exchange, dict(keys or {})
+
+    def headers(self, account: str) -> dict[str, str]:
+        """Return what a request about the account has to carry."""
+        secret = self._keys.get(account)
+        return {"Authorization": f"Bearer {secret}"} if secret else {}
 
     async def get(self, account: str, name: str | None = None) -> Portfolio:
         """Return the account as a portfolio.
 
         Raises:
             UnknownAccountError: there is no such account.
+            KeyRefusedError: the exchange guards it, and our key is wrong or missing.
             ExchangeAwayError: the exchange does not answer.
         """
-        found = await self._exchange.get(f"/accounts/{quote(account, safe='')}", _Account)
+        path, headers = f"/accounts/{quote(account, safe='')}", self.headers(account)
+        try:
+            found = await self._exchange.get(path, Account, headers=headers)
+        except ExchangeAwayError as error:
+            if error.status in {401, 403}:
+                raise KeyRefusedError(account, given=bool(headers)) from error
+            raise
         if found is None:
             raise UnknownAccountError(account)
-        held = tuple(
-            Asset(Symbol(position.symbol), Weight(position.quantity))
-            for position in found.positions
-            if position.quantity
-        )
-        return Portfolio(
-            name=name or f"account:{account}",
-            assets=held,
-            basis=Basis.ACCOUNT,
-            cash=found.cash,
-            account=account,
-        )
+        return found.portfolio(name or f"account:{account}")

@@ -1,9 +1,7 @@
 """The running service: one reader of the exchange, accounts kept fresh, reports told in time."""
 
 import asyncio
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from time import monotonic
 from typing import Final
 
@@ -16,10 +14,10 @@ from market.errors import MarketError, StreamError
 from market.events import Fact, State, Tick
 from market.feed import Feed
 from market.hub import Hub
-from risk.errors import ExchangeAwayError, UnavailableError, UnknownAccountError
+from risk.accounts import Accounts
+from risk.errors import ExchangeAwayError, UnavailableError
 from risk.limits import LimitChanged
 from risk.monitor import Monitor
-from risk.portfolio import Basis, Portfolio
 from risk.report import BacktestChanged, PriceGapSeen, RiskReport
 from risk.repositories import AccountRepository, ExchangeClient, PortfolioRepository
 from risk.settings import Settings
@@ -28,7 +26,6 @@ KINDS: Final = (RiskReport.kind, BacktestChanged.kind, LimitChanged.kind, PriceG
 WARM_TICKS: Final = 1000
 _LOG_EVERY_S: Final = 1.0
 _AGAIN_S: Final = 5.0
-_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
 
 log = structlog.get_logger("risk")
 
@@ -60,14 +57,12 @@ class RiskService:
             settings.symbols, settings.estimators, settings.terms, present=clock.now
         )
         self._exchange = ExchangeClient(client, settings.exchange_url)
-        self._accounts = AccountRepository(self._exchange)
+        known = AccountRepository(self._exchange, settings.keys)
+        self.accounts = Accounts(settings, self.monitor, known, client, now)
         silence_s = 3 * settings.stream.heartbeat_s
         url = f"{settings.exchange_url.rstrip('/')}/stream"
         self.feed = Feed(url, client=client, silence_s=silence_s, retry_cap_s=2.0)
         self._now = now
-        self._asked: dict[str, float] = {}
-        self._fetched: dict[str, float] = {}
-        self._account_trouble: dict[str, str] = {}
         self._told: dict[str, int] = {}
         self._logged_at = -_LOG_EVERY_S
         self.failure = ""
@@ -84,6 +79,7 @@ class RiskService:
         await self._warm()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read())
+            tasks.create_task(self.accounts.run())
             tasks.create_task(self._publish())
 
     # -- the exchange ----------------------------------------------------------------------------
@@ -117,82 +113,15 @@ class RiskService:
         if self.monitor.lost != before:
             log.info("stream", state=self.monitor.lost or "live")
 
-    # -- accounts --------------------------------------------------------------------------------
-
     async def follow(self, account: str) -> str:
-        """Follow an account for a while; return the name of its portfolio.
-
-        Raises:
-            UnknownAccountError: the exchange has no such account.
-            ExchangeAwayError: the exchange does not answer.
-        """
-        if not _ACCOUNT.fullmatch(account):  # such a name would ask the exchange something else
-            raise UnknownAccountError(account)
-        name = f"account:{account}"
-        if self._is_due(name):
-            portfolio = await self._positions(name, account)
-            if name not in self._asked and len(self._asked) >= self.settings.max_portfolios:
-                self._release(min(self._asked, key=self._asked.__getitem__))
-            self.monitor.put(portfolio)
-        self._asked[name] = self._now()
-        return name
-
-    def _is_due(self, name: str) -> bool:
-        fetched = self._fetched.get(name)
-        return fetched is None or self._now() - fetched >= self.settings.interval_s
-
-    async def _positions(self, name: str, account: str) -> Portfolio:
-        """Ask for the positions of an account; they keep the limits that were set for them."""
-        portfolio = await self._accounts.get(account, name)
-        self._fetched[name] = self._now()
-        known = self.monitor.contexts.get(name)
-        if known is None:
-            return portfolio
-        return replace(portfolio, limits=known.portfolio_context.portfolio.limits)
-
-    async def _refresh_all(self) -> None:
-        for name, asked in list(self._asked.items()):
-            if self._now() - asked > self.settings.account_s:
-                self._release(name)
-        followed = {
-            name: context.portfolio_context.portfolio.account
-            for name, context in self.monitor.contexts.items()
-            if context.portfolio_context.portfolio.basis is Basis.ACCOUNT
-        }
-        for name, account in followed.items():
-            if self._is_due(name):
-                await self._refresh(name, account)
-
-    async def _refresh(self, name: str, account: str) -> None:
-        try:
-            portfolio = await self._positions(name, account)
-            if name in self.monitor.contexts:  # else it was released in the meantime
-                self.monitor.put(portfolio)
-        except UnknownAccountError:
-            if name in self._asked:
-                self._release(name)
-            trouble = "unknown"
-        except ExchangeAwayError as error:
-            trouble = error.problem
-        else:
-            trouble = ""
-        if trouble != self._account_trouble.get(name, ""):
-            self._account_trouble[name] = trouble
-            log.info("account", portfolio=name, trouble=trouble or "none")
-
-    def _release(self, name: str) -> None:
-        self._asked.pop(name, None)
-        self._fetched.pop(name, None)
-        self._account_trouble.pop(name, None)
-        self._told.pop(name, None)
-        self.monitor.drop(name)
+        """Follow an account for a while; return the name of its portfolio; see Accounts."""
+        return await self.accounts.follow(account)
 
     # -- reports ---------------------------------------------------------------------------------
 
     async def _publish(self) -> None:
         due = self._now()
         while True:
-            await self._refresh_all()
             await asyncio.sleep(max(0.0, due - self._now()))
             self.publish()
             due = self._now() + self.settings.interval_s
@@ -203,7 +132,9 @@ class RiskService:
             self.hub.publish(fact)
             log.info(fact.kind, **told(fact))
         due = self._now() - self._logged_at >= _LOG_EVERY_S
-        for name in sorted(self.monitor.contexts):
+        contexts = self.monitor.contexts
+        self._told = {name: at for name, at in self._told.items() if name in contexts}
+        for name in sorted(contexts):
             self._publish_one(name, logged=due)
         if due:
             self._logged_at = self._now()

@@ -12,8 +12,9 @@ from market.settings import Environment, port, real, symbols, whole, words
 from market.streaming import StreamSettings
 from market.values import Symbol, symbol
 from risk.book import Terms
+from risk.limits import Limits
 from risk.market_state import Estimators
-from risk.portfolio import Portfolio, limits_of, weights_of
+from risk.portfolio import NO_LIMITS, Portfolio, limits_of, weights_of
 
 DAY_S = 86_400.0
 CALM: Mapping[str, Mapping[str, float]] = {
@@ -32,6 +33,9 @@ class Settings:
         interval_s: shortest time between two reports of a portfolio.
         max_portfolios: named ones, and as many accounts, that are followed at once.
         account_s: seconds that an account is followed after it was last asked for.
+        account_limits: of an account that is followed because it was asked for.
+        keys: the secret of each account that the exchange guards.
+        reconcile_s: seconds between two checks of an account whose stream is open.
     """
 
     exchange_url: str
@@ -46,6 +50,9 @@ class Settings:
     history: int = 2000
     max_portfolios: int = 100
     account_s: float = 600.0
+    account_limits: Limits = NO_LIMITS
+    keys: Mapping[str, str] = field(default_factory=dict)
+    reconcile_s: float = 10.0
     cors_origins: tuple[str, ...] = ()
 
     @classmethod
@@ -66,8 +73,18 @@ class Settings:
             interval_s=env.read("RISK_INTERVAL_MS", whole(10, 3_600_000)) / 1000,
             history=env.read("RISK_HISTORY", whole(1, 1_000_000)),
             max_portfolios=env.read("RISK_MAX_PORTFOLIOS", whole(1, 10_000)),
+            account_limits=env.read("RISK_ACCOUNT_LIMITS", limits_of, default=NO_LIMITS),
+            keys=env.optional("RISK_API_KEYS", _keys) or env.optional("API_KEYS", _keys) or {},
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
         )
+
+
+def _keys(text: str) -> dict[str, str]:
+    """Return the secrets in ``name:secret,...`` by account."""
+    pairs = [word.partition(":") for word in words(text)]
+    if not all(name and secret for name, _, secret in pairs):
+        raise ValueError("it must be name:secret, comma-separated")
+    return {name: secret for name, _, secret in pairs}
 
 
 def _portfolio(env: Environment, value: float) -> Portfolio:
