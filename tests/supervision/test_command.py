@@ -7,7 +7,7 @@ import pytest
 from supervision.__main__ import main
 from supervision.locks import Lock
 
-NAMES = ["source-btc", "source-tcs", "source-meta", "exchange", "bot-investor", "risk"]
+NAMES = ["source-btc", "source-tcs", "source-meta", "exchange", "bot-investor", "risk", "charts"]
 
 
 @pytest.fixture(autouse=True)
