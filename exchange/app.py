@@ -17,12 +17,14 @@ from exchange.api.accounts import AccountsApi
 from exchange.api.answers import json
 from exchange.api.docs import PAGE_HEADERS, page
 from exchange.api.health import Health
+from exchange.api.history import HistoryApi
 from exchange.api.keys import Keys
 from exchange.api.market_data import MarketData
 from exchange.api.operations import OPERATIONS
 from exchange.api.orders import OrdersApi
 from exchange.api.requests import Symbols
 from exchange.api.resources import resource
+from exchange.candle_stream import VARIANTS
 from exchange.desk import BusyError
 from exchange.exchange import Exchange
 from exchange.journal import JournalError
@@ -42,7 +44,12 @@ def create_app(exchange: Exchange) -> Starlette:
     settings = exchange.settings
     keys = Keys(settings.keys, settings.orders_per_s, monotonic)
     symbols = Symbols(settings.instruments)
-    stream = Broadcast(exchange.market.hub, settings.stream, subjects=settings.instruments.keys)
+    stream = Broadcast(
+        exchange.market.hub,
+        settings.stream,
+        subjects=settings.instruments.keys,
+        variants=VARIANTS,
+    )
     account_stream = AccountStream(
         exchange.orders.hub,
         settings.stream,
@@ -77,7 +84,7 @@ def create_app(exchange: Exchange) -> Starlette:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=["Retry-After"],
+                expose_headers=["Retry-After", "Link"],
             )
         ],
         exception_handlers={**HANDLERS, BusyError: _on_busy, JournalError: _on_journal_error},
@@ -117,15 +124,15 @@ def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
 
 
 def _public(exchange: Exchange, symbols: Symbols) -> list[Route]:
-    data = MarketData(
-        exchange.desk, exchange.merging, exchange.recent, exchange.settings.instruments, symbols
-    )
+    data = MarketData(exchange.desk, exchange.merging, exchange.settings.instruments, symbols)
+    history = HistoryApi(exchange.history, exchange.recent, symbols)
     return [
         resource("/instruments", GET=data.instruments),
         resource("/market-data/{symbol}", GET=data.market_data),
         resource("/book/{symbol}", GET=data.book),
-        resource("/ticks", GET=data.ticks),
-        resource("/trades", GET=data.trades),
+        resource("/candles", GET=history.candles),
+        resource("/ticks", GET=history.ticks),
+        resource("/trades", GET=history.trades),
         resource("/leaderboard", GET=data.leaderboard),
     ]
 

@@ -11,8 +11,11 @@ import httpx
 import structlog
 
 from exchange.accounts import UNLIMITED
+from exchange.candle_stream import CandleStream
 from exchange.commands import LoseReference, OpenVenue
 from exchange.desk import BusyError, Desk
+from exchange.history import History
+from exchange.history_file import HISTORY
 from exchange.journal import DiskJournal, JournalError
 from exchange.leaderboard import standings
 from exchange.merging import Merging
@@ -74,6 +77,10 @@ class Exchange:
             on_tick=self._on_tick,
         )
         noted = self._restore_market()
+        self.history = History(settings.data / HISTORY, settings.keeping, self.market)
+        self.candles = CandleStream(
+            settings.instruments, self.market.hub.publish, self.market.hub.is_wanted
+        )
         self._market_told = int(noted.get("journal", 0))
         self._orders_told = max(int(self.orders.footnote or 0), int(noted.get("orders", 0)))
         self._orders_kept = self._orders_told
@@ -89,10 +96,13 @@ class Exchange:
             stack.callback(self.market.close)
             stack.callback(self.orders.close)
             await stack.enter_async_context(self._journal)
+            await stack.enter_async_context(self.history.running())
             await self.desk.execute(OpenVenue(charter=self.settings.charter))
+            for candle in self.history.restore(self.candles, self.settings.instruments):
+                self.market.publish(candle)
             self.merging.begin()
             client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-            jobs = [self._watch(), self._report()]
+            jobs = [self._watch(), self._report(), self._beat()]
             for symbol, url in self.settings.sources.items():
                 jobs.append(self.merging.read(symbol, self._feeds(url, client)))
             tasks = [asyncio.create_task(job) for job in jobs]
@@ -185,6 +195,8 @@ class Exchange:
             elif isinstance(fact, Trade | TradingStateChanged) and seq > self._market_told:
                 self.recent.take(fact)
                 self.market.publish(fact)
+                if isinstance(fact, Trade):
+                    self.history.take(fact)
 
     def _snapshot(self, wishes: Filter, event_id: str) -> Fact:
         wanted = wishes.subjects
@@ -223,6 +235,7 @@ class Exchange:
     def _on_tick(self, tick: Tick) -> None:
         self.recent.take(tick)
         self._silent.discard(tick.symbol)
+        self.history.take(tick, self.candles.take(tick))
         self.desk.move(tick)
 
     async def _watch(self) -> None:
@@ -239,6 +252,13 @@ class Exchange:
                 with suppress(BusyError):  # then at the next look
                     await self.desk.execute(LoseReference(symbol=symbol))
                     self._silent.add(symbol)
+
+    async def _beat(self) -> None:
+        """Let those who look at candles see how they form."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.settings.candle_interval_s)
+            self.candles.beat(loop.time())
 
     async def _report(self) -> None:
         """Say in the log, every now and then, who is ahead."""

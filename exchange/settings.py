@@ -1,6 +1,6 @@
 """What the settings say about the exchange."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Final
 
 from exchange.api.keys import parse_keys
 from exchange.commands import Charter
+from exchange.history_file import Keeping
 from exchange.journal import Synchronous
 from exchange.rules import House, Rules
 from market.errors import InvalidValueError, SettingsError
@@ -46,6 +47,8 @@ class Settings:
     synchronous: Synchronous = "normal"
     snapshot_every: int = 100_000
     recent: int = 1000
+    candle_interval_s: float = 0.25
+    keeping: Keeping = field(default_factory=Keeping)
     cors_origins: tuple[str, ...] = ("*",)
     keys: Mapping[str, str] = field(default_factory=dict)
     orders_per_s: float = 0.0
@@ -70,6 +73,8 @@ class Settings:
             synchronous=_synchronous(env),
             snapshot_every=env.read("JOURNAL_SNAPSHOT_EVERY", whole(100, 10**9)),
             recent=env.read("RECENT", whole(1, 1_000_000)),
+            candle_interval_s=env.read("CANDLE_INTERVAL_MS", whole(10, 60_000)) / 1000,
+            keeping=_keeping(env),
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
             keys=env.read("API_KEYS", parse_keys, default={}),
             orders_per_s=env.read("ORDERS_PER_S", real(0, 1e6)),
@@ -79,6 +84,22 @@ class Settings:
 def journal_path(env: Environment) -> Path:
     """Return where the journal is."""
     return env.read("DATA_DIR", Path) / JOURNAL
+
+
+def _keeping(env: Environment) -> Keeping:
+    """Return what the history keeps; candles a day at least: the forming ones are made of them."""
+    return Keeping(
+        ticks=env.read("TICKS_KEPT", whole(0, 10**12)),
+        ticks_hours=env.read("TICKS_KEPT_H", whole(0, 10**6)),
+        trades=env.read("TRADES_KEPT", whole(0, 10**12)),
+        trades_hours=env.read("TRADES_KEPT_H", whole(0, 10**6)),
+        candles=env.read("CANDLES_KEPT", _none_or(whole(100, 10**12))),
+        candles_hours=env.read("CANDLES_KEPT_H", _none_or(whole(24, 10**6))),
+    )
+
+
+def _none_or(cast: Callable[[str], int]) -> Callable[[str], int]:
+    return lambda text: 0 if text == "0" else cast(text)
 
 
 def _charter(env: Environment, instruments: tuple[Instrument, ...]) -> Charter:

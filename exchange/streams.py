@@ -1,6 +1,6 @@
 """What the exchange tells: the stream of the market, and each account's own; both outlive it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from exchange.accounts import UNLIMITED, AccountView
 from exchange.api.keys import Keys
 from exchange.blotter import OrderView
-from market.events import BookUpdate, Fact, Snapshot, SourceState, Tick, Trade
+from market.events import BookUpdate, Candle, Fact, Snapshot, SourceState, Tick, Trade
 from market.hub import Filter, Hub
 from market.orders import (
     AmendRejected,
@@ -25,10 +25,10 @@ from market.orders import (
 )
 from market.problems import ProblemError
 from market.streaming import StreamEndpoint
-from market.tape import Recovered, Tape
+from market.tape import Kept, Recovered, Tape
 from market.wire import Decoder
 
-MARKET_FACTS: Final = (Tick, Trade, BookUpdate, SourceState, TradingStateChanged)
+MARKET_FACTS: Final = (Tick, Trade, BookUpdate, Candle, SourceState, TradingStateChanged)
 DEFAULT_KINDS: Final = (Tick.kind, SourceState.kind)
 ORDER_FACTS: Final = (
     OrderAccepted,
@@ -82,8 +82,8 @@ class Taped:
             log=self._tape,
         )
         self._uncommitted = 0
-        decoder = Decoder((*facts, Snapshot))
-        self.recovered: Recovered | None = self._tape.restore(self.hub, decoder)
+        self._facts: tuple[type[Fact], ...] = (*facts, Snapshot)
+        self.recovered: Recovered | None = self._tape.restore(self.hub, Decoder(self._facts))
 
     @property
     def footnote(self) -> str:
@@ -105,6 +105,10 @@ class Taped:
         """Keep what was published so far; readers do so too, before they read."""
         self._uncommitted = 0
         self.hub.commit()
+
+    def following(self, after: int) -> Iterator[Kept]:
+        """Yield the kept events after number ``after``; in any thread."""
+        return self._tape.following(after, Decoder(self._facts))
 
     def close(self) -> None:
         """Keep what was published last, and let the tape go."""

@@ -1,4 +1,4 @@
-"""What everyone may know: instruments, books, trades, ticks, the latest prices, who is ahead."""
+"""What everyone may know: instruments, books, the latest prices, who is ahead."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -12,7 +12,6 @@ from exchange.api.requests import Symbols, count
 from exchange.desk import Desk
 from exchange.leaderboard import standings
 from exchange.merging import Merging
-from exchange.recent import Recent
 from market.orders import TradingState
 from market.problems import ProblemError
 from market.values import Instrument, Symbol
@@ -36,11 +35,10 @@ class MarketData:
         self,
         desk: Desk,
         merging: Merging,
-        recent: Recent,
         instruments: Mapping[Symbol, Instrument],
         symbols: Symbols,
     ) -> None:
-        self._desk, self._merging, self._recent = desk, merging, recent
+        self._desk, self._merging = desk, merging
         self._instruments, self._symbols = instruments, symbols
 
     async def instruments(self, _: Request) -> Response:
@@ -64,16 +62,6 @@ class MarketData:
         symbol = self._symbols.find(str(request.path_params["symbol"]))
         return json(self._desk.book(symbol, count(request, "depth", 10, 1000)))
 
-    async def trades(self, request: Request) -> Response:
-        """Return the newest trades of a symbol, the newest first."""
-        symbol = self._symbol(request)
-        return json(self._recent.trades(symbol, count(request, "limit", 100, 1000)))
-
-    async def ticks(self, request: Request) -> Response:
-        """Return the newest ticks of a symbol, the newest first."""
-        symbol = self._symbol(request)
-        return json(self._recent.ticks(symbol, count(request, "limit", 100, 1000)))
-
     async def market_data(self, request: Request) -> Response:
         """Return the latest price of a symbol."""
         symbol = self._symbols.find(str(request.path_params["symbol"]))
@@ -85,9 +73,3 @@ class MarketData:
     async def leaderboard(self, _: Request) -> Response:
         """Return all accounts, the one that has won the most first."""
         return json(standings(self._desk.venue.accounts()))
-
-    def _symbol(self, request: Request) -> Symbol:
-        symbol = self._symbols.asked(request)
-        if symbol is None:
-            raise ProblemError(422, "invalid-query", "symbol: is missing.", field="symbol")
-        return symbol

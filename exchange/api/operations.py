@@ -7,8 +7,9 @@ from exchange.api.health import Health
 from exchange.api.market_data import InstrumentView
 from exchange.api.requests import NAME, Amendment, Configuration, NewOrder, QuickOrder
 from exchange.blotter import OrderView
+from exchange.candles import INTERVALS
 from exchange.leaderboard import Standing
-from market.events import BookUpdate, Tick, Trade
+from market.events import BookUpdate, Candle, Tick, Trade
 from market.openapi import Operation, Parameter
 from market.orders import Status
 
@@ -38,6 +39,24 @@ _LIMIT = Parameter(
     about="At most so many.",
     schema={"type": "integer", "minimum": 1, "maximum": 1000},
 )
+_SPAN = (
+    _LIMIT,
+    Parameter(
+        name="from",
+        about="The first time; with it pages go forward, without it back.",
+        schema={"type": "string", "format": "date-time"},
+    ),
+    Parameter(
+        name="to",
+        about="The time before which the last one is.",
+        schema={"type": "string", "format": "date-time"},
+    ),
+    Parameter(
+        name="cursor",
+        about='Where to go on, as the Link header of a page with rel="next" has it.',
+        schema={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+    ),
+)
 _LAST_ID = Parameter(
     name="last_event_id",
     about="Resume strictly after this event; the Last-Event-ID header goes before it.",
@@ -47,8 +66,14 @@ _STREAM_QUERY = (
     Parameter(name="symbols", about="Comma-separated; all by default.", schema={"type": "string"}),
     Parameter(
         name="events",
-        about="Comma-separated: tick, trade, book, source, trading_state; tick,source by default.",
+        about="Comma-separated: tick, trade, book, candle, source, trading_state;"
+        " tick,source by default.",
         schema={"type": "string"},
+    ),
+    Parameter(
+        name="interval",
+        about="Of the candles; comma-separated, 1m by default.",
+        schema={"type": "string", "examples": ["1m", "1s,5m"]},
     ),
     Parameter(
         name="conflate",
@@ -112,19 +137,36 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
+        path="/candles",
+        about="What a price did, the oldest first; the last one may still form",
+        answer=list[Candle],
+        parameters=(
+            _SYMBOL_QUERY,
+            Parameter(
+                name="interval",
+                about="The length of a candle; each begins on a multiple of it since 1970, UTC.",
+                schema={"type": "string", "enum": list(INTERVALS)},
+                required=True,
+            ),
+            *_SPAN,
+        ),
+        problems=(404, 422, 503),
+    ),
+    Operation(
+        method="GET",
         path="/ticks",
-        about="The newest ticks of a symbol",
+        about="Ticks: the newest first, or those of a span",
         answer=list[Tick],
-        parameters=(_SYMBOL_QUERY, _LIMIT),
-        problems=(404, 422),
+        parameters=(_SYMBOL_QUERY, *_SPAN),
+        problems=(404, 422, 503),
     ),
     Operation(
         method="GET",
         path="/trades",
-        about="The newest trades of a symbol",
+        about="Trades: the newest first, or those of a span",
         answer=list[Trade],
-        parameters=(_SYMBOL_QUERY, _LIMIT),
-        problems=(404, 422),
+        parameters=(_SYMBOL_QUERY, *_SPAN),
+        problems=(404, 422, 503),
     ),
     Operation(
         method="GET",
