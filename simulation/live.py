@@ -207,12 +207,15 @@ def play_live(config: RunConfig, *, for_s: float | None, say: Say) -> RunResult:
         PortTakenError: the port of a source that the scenario needs is in use.
     """
     try:
-        return asyncio.run(_play(config, environment(), for_s, say))
+        return asyncio.run(play_before(config, environment(), for_s=for_s, say=say))
     except BaseExceptionGroup as group:
         raise _first(group) from group
 
 
-async def _play(config: RunConfig, env: Environment, for_s: float | None, say: Say) -> RunResult:
+async def play_before(
+    config: RunConfig, env: Environment, *, for_s: float | None, say: Say
+) -> RunResult:
+    """Play a scenario before the exchange that ``env`` tells of; errors as of `play_live`."""
     for text in config.assertions:
         Assertion(text)
     host, number = env.read("HOST", str), env.read("EXCHANGE_PORT", port)

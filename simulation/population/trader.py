@@ -14,6 +14,7 @@ from market.orders import Command, OrderFact, OrderFilled, PlaceOrder
 from market.values import Instrument, Side, Symbol
 
 ONE: Final = Decimal(1)
+MOST: Final = 10.0  # amounts an order
 PARETO: Final = 2.5  # tail of order sizes; trade sizes have one of about 1.5 to 3
 
 
@@ -112,7 +113,7 @@ class Trader(ABC):
         held = float(self.holdings[of].quantity / amount) * side.sign
         if held >= self.limit:
             return None
-        wanted = min(share * self.rng.paretovariate(PARETO), self.limit - held, 20.0)
+        wanted = min(share * self.rng.paretovariate(PARETO), self.limit - held, MOST)
         lots = (amount * Decimal(wanted) / lot).quantize(ONE, rounding=ROUND_HALF_EVEN)
         return max(lots, ONE) * lot
 

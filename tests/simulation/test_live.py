@@ -1,0 +1,106 @@
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.app import create_app
+from exchange.exchange import Exchange
+from exchange.settings import Settings
+from market.clock import SystemClock
+from market.errors import MarketError
+from market.server import serving
+from market.settings import Environment
+from simulation.config import parsed
+from simulation.errors import ConfigError
+from simulation.live import play_before
+from tests.simulation.runs import SECOND
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        bound = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in bound:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in bound]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Environment:
+    exchange, source = free_ports(2)
+    settings = {
+        "SYMBOLS": "TCS",
+        "TICK_INTERVAL_S": "0.02",
+        "EXCHANGE_PORT": str(exchange),
+        "TCS_PORT": str(source),
+        "PORTFOLIO": "TCS:1",
+    }
+    config = parsed({"settings": settings})
+    return Environment(
+        dict(config.environment._variables) | {"DATA_DIR": str(tmp_path), "SEED": "3"}
+    )
+
+
+@asynccontextmanager
+async def an_exchange(env: Environment) -> AsyncIterator[None]:
+    settings = Settings.from_env(env)
+    exchange = Exchange(settings, SystemClock())
+    async with serving(create_app(exchange), settings.server, exchange.leave):
+        yield
+
+
+SCENARIO: dict[str, Any] = {
+    "name": "crash",
+    "days": 3 * SECOND,
+    "sample_s": 0.2,
+    "settings": {"SYMBOLS": "TCS"},
+    "event": [
+        {"do": "shock", "tick": 60, "symbol": "TCS", "move": -0.5},
+        {"do": "order", "at_s": 0.9, "symbol": "TCS", "side": "buy", "quantity": 3,
+         "account": "fat", "starting_cash": 5000},
+        {"do": "order", "at_s": 0.9, "symbol": "TCS", "side": "buy", "quantity": 100_000,
+         "account": "fatter"},
+    ],
+    "assertions": [
+        'low_price("TCS") < 0.6 * high_price("TCS")',
+        'position("fat", "TCS") == 3 and pnl("fat") < 0',
+        'trades("TCS") >= 1',
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.timeout(60)
+async def test_a_scenario_plays_before_a_live_exchange(env: Environment) -> None:
+    said: list[str] = []
+    async with an_exchange(env):
+        config = parsed(SCENARIO | {"assertions": [*SCENARIO["assertions"], 'pnl("fat") > 0']})
+        result = await play_before(config, env, for_s=None, say=said.append)
+
+    assert result.failed == ('pnl("fat") > 0',)
+    assert result.bot("fat").fills == 1
+    assert result.market("TCS").ticks > 60
+    assert any("shock" in line for line in said)
+
+
+async def test_what_a_live_exchange_has_no_door_for_is_said_before_anything_begins(
+    env: Environment,
+) -> None:
+    event = {"do": "halt", "at_s": 0, "symbol": "TCS"}
+    async with an_exchange(env):
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await play_before(parsed({"event": [event]}), env, for_s=1, say=print)
+
+    assert caught.group_contains(ConfigError, match="Halt")
+
+
+async def test_without_an_exchange_there_is_nothing_to_play_before(env: Environment) -> None:
+    with pytest.raises(ConfigError, match="no exchange answers"):
+        await play_before(parsed(SCENARIO), env, for_s=1, say=print)
+
+
+async def test_a_scenario_is_played_on_loopback_alone(env: Environment) -> None:
+    far = Environment(dict(env._variables) | {"HOST": "192.0.2.1"})
+    with pytest.raises(MarketError, match="loopback"):
+        await play_before(parsed(SCENARIO), far, for_s=1, say=print)
