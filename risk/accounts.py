@@ -23,6 +23,7 @@ from market.orders import OrderFilled
 from market.values import Side
 from market.wire import Decoder
 from risk.errors import UnknownAccountError
+from risk.limits import Standing
 from risk.monitor import Monitor
 from risk.portfolio import Basis, Portfolio, account_name
 from risk.repositories import Account, AccountRepository
@@ -113,7 +114,7 @@ class Accounts:
         one.asked_at = self._now()
         self._followed.setdefault(one.account, one)
         if name not in self._asked and len(self._asked) >= self._settings.max_portfolios:
-            self._release(min(self._asked, key=self._asked.__getitem__))
+            self._make_room()
         self._asked[name] = self._now()
         if name not in self._monitor.contexts:
             self._monitor.put(replace(positions, limits=self._settings.account_limits))
@@ -123,7 +124,7 @@ class Accounts:
 
     async def _refresh_all(self) -> None:
         for name, asked in list(self._asked.items()):
-            if self._now() - asked > self._settings.account_s:
+            if self._now() - asked > self._settings.account_s and self._is_free(name):
                 self._release(name)
         wanted = {portfolio.account for portfolio in self._portfolios()}
         await self._end([account for account in self._followed if account not in wanted])
@@ -237,6 +238,17 @@ class Accounts:
         if trouble != one.trouble:
             one.trouble = trouble
             log.info("account", account=one.account, trouble=trouble or "none")
+
+    def _make_room(self) -> None:
+        """Release the account that was asked for longest ago, unless all of them are bound."""
+        free = [name for name in self._asked if self._is_free(name)]
+        if free:
+            self._release(min(free, key=self._asked.__getitem__))
+
+    def _is_free(self, name: str) -> bool:
+        """Tell whether a portfolio may be forgotten: what is not active must stay so."""
+        context = self._monitor.contexts.get(name)
+        return context is None or context.standing is Standing.ACTIVE
 
     def _release(self, name: str) -> None:
         self._asked.pop(name, None)

@@ -43,6 +43,8 @@ class RiskApi:
             Route("/portfolios/{name}", self.portfolio, methods=["GET"]),
             Route("/portfolios/{name}", self.put_portfolio, methods=["PUT"]),
             Route("/portfolios/{name}", self.delete_portfolio, methods=["DELETE"]),
+            Route("/portfolios/{name}/arm", self.arm, methods=["POST"]),
+            Route("/standings", self.standings, methods=["GET"]),
             Route("/limits", self.limits, methods=["GET"]),
             Route("/scenarios", self.scenarios, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
@@ -83,6 +85,7 @@ class RiskApi:
         """Follow a portfolio no more; the default one comes back as it is configured."""
         name = self._known(_name(request))
         await run_in_threadpool(self._service.repository.remove, name)
+        await run_in_threadpool(self._service.guards.remove, name)
         self._monitor.drop(name)
         if name == self._service.settings.portfolio.name:
             self._monitor.put(self._service.settings.portfolio)
@@ -92,6 +95,16 @@ class RiskApi:
         """Answer every limit of every portfolio: its bound, its value, and whether it is kept."""
         contexts = self._monitor.contexts
         return _json({name: contexts[name].limits_told() for name in sorted(contexts)})
+
+    async def standings(self, _: Request) -> Response:
+        """Answer what every portfolio with limits may do now: all, or only reduce."""
+        return _json(self._monitor.standings())
+
+    async def arm(self, request: Request) -> Response:
+        """Let every limit of a portfolio count from now: what was halted is active again."""
+        name = self._known(request.path_params["name"])
+        self._service.arm(name)
+        return _json(self._monitor.contexts[name].standing_told())
 
     async def scenarios(self, _: Request) -> Response:
         """Answer the named shocks that every report applies."""

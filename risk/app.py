@@ -19,6 +19,7 @@ from risk.api import RiskApi
 from risk.repositories import PortfolioRepository, SqlitePortfolioRepository
 from risk.service import KINDS, RiskService
 from risk.settings import Settings
+from risk.standings import GuardRepository, SqliteGuardRepository
 
 log = structlog.get_logger("risk")
 
@@ -38,6 +39,7 @@ def create_app(
     *,
     hub: Hub | None = None,
     repository: PortfolioRepository | None = None,
+    guards: GuardRepository | None = None,
     client: httpx.AsyncClient | None = None,
     on_failure: Callable[[], None] = lambda: None,
 ) -> Starlette:
@@ -47,13 +49,15 @@ def create_app(
         settings: of the service.
         hub: where reports go, for whoever has to close it.
         repository: of portfolios; a SQLite file in the data folder without it.
+        guards: what survives of limits; the same file without it.
         client: for the exchange; it is closed with the application when it was made here.
         on_failure: called when the service ends by itself, which is a bug.
     """
     calls = client or httpx.AsyncClient()
     told = hub or create_hub(settings)
     kept = repository or SqlitePortfolioRepository(settings.database)
-    service = RiskService(settings, told, kept, calls)
+    kept_guards = guards or SqliteGuardRepository(settings.database)
+    service = RiskService(settings, told, kept, calls, guards=kept_guards)
     api = RiskApi(service)
 
     @asynccontextmanager
@@ -77,7 +81,7 @@ def create_app(
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
-                allow_methods=["GET", "PUT", "DELETE"],
+                allow_methods=["GET", "PUT", "POST", "DELETE"],
                 allow_headers=["*"],
             )
         ],

@@ -56,7 +56,8 @@ class Book:
         self.quantities = np.zeros(len(market.symbols))
         self.held = self.quantities != 0
         self.foreign: tuple[Symbol, ...] = ()
-        self.peak = Peak()
+        self.peak = Peak()  # since this portfolio is watched
+        self.guard = Peak()  # since its limits were armed, whatever was restarted
         self._forecasts: dict[str, float] = {}
         self._ready, self._ready_of, self._warm = False, -1, False
         self._quick: Exposures | None = None
@@ -97,7 +98,9 @@ class Book:
     def revalue(self) -> None:
         """Note the value for the drawdown, where there is one."""
         if self.holdings is not None and self.ready:
-            self.peak.see(self.holdings.cash + float(self.quantities @ self.market.prices))
+            value = self.holdings.cash + float(self.quantities @ self.market.prices)
+            self.peak.see(value)
+            self.guard.see(value)
 
     def exposures(self) -> Array:
         """Return the derivative of the value by each level, shape (assets,)."""
@@ -201,6 +204,10 @@ class Book:
         ages = self.market.ages_s()
         old = (ages > self.market.stale_limits_s()) & self.held & self.market.seen
         return {self.market.symbols[i]: float(ages[i]) for i in np.flatnonzero(old).tolist()}
+
+    def oldest_s(self) -> float:
+        """Return the age in seconds of the oldest price of what is held."""
+        return float(self.market.ages_s()[self.held].max(initial=0.0))
 
     def estimates(self, estimate: Estimate) -> EstimateReport:
         """Return what each estimator says of this book, as a fraction of its value."""
@@ -424,9 +431,9 @@ _LIMITED: Final[Mapping[str, Callable[[Book, Exposures], float]]] = {
     "max_var": lambda book, quick: quick.gaussian(book.terms.horizon_s)[0.99][0],
     "max_historical_var": _historical_loss,
     "max_stress": lambda _, quick: quick.worst_stress(),
-    "max_drawdown": lambda book, _: book.peak.drawdown,
+    "max_drawdown": lambda book, _: book.guard.drawdown,
     "max_position": lambda book, _: float(_money(book).max(initial=0.0)),
     "max_gross": lambda book, _: float(_money(book).sum()),
     "max_concentration": _concentration,
-    "max_stale_s": lambda book, _: float(book.market.ages_s()[book.held].max(initial=0.0)),
+    "max_stale_s": lambda book, _: book.oldest_s(),
 }

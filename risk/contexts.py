@@ -4,7 +4,7 @@ A portfolio context knows holdings and market data and no mathematics; a risk co
 is held and answers with risk. `docs/context-map.md` draws them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import httpx
@@ -16,8 +16,9 @@ from market.values import Symbol
 from risk import measures
 from risk.arrays import Array
 from risk.book import UNHELD, Book, Terms
+from risk.drawdowns import Peak
 from risk.errors import UnavailableError
-from risk.limits import LimitChanged, Watch
+from risk.limits import HALTING, LimitChanged, Standing, Watch, worst
 from risk.market_data import MarketData, MarketDataFactory, MarketDataFetched, MarketDataService
 from risk.market_state import Estimators, MarketState
 from risk.portfolio import Basis, Portfolio
@@ -30,6 +31,7 @@ from risk.repositories import (
     PortfolioRepository,
 )
 from risk.settings import Settings
+from risk.standings import Guard, StandingReport
 
 log = structlog.get_logger("risk.contexts")
 
@@ -151,6 +153,7 @@ class RiskManagementContext:
         self.terms = terms or Terms()
         self.book = Book(self.market, self.terms)
         self.watches = _watches(portfolio_context.portfolio)
+        self._held = frozenset(names)
 
     def calculate_portfolio_risk(self) -> float:
         """Return the original figure of the portfolio; raise UnavailableError with its reason."""
@@ -176,7 +179,7 @@ class RiskManagementContext:
             return
         self.portfolio_context.portfolio = portfolio
         if portfolio.limits != before.limits:
-            self.watches = _watches(portfolio)
+            self._limit(portfolio)
             self.book.begin_anew()
         if not (before.basis is portfolio.basis is Basis.ACCOUNT):
             self.book = Book(self.market, self.terms)
@@ -217,6 +220,20 @@ class RiskManagementContext:
         )
         return reporter.report(held.portfolio.name, self.market.time, lost=lost, flags=flags)
 
+    def _limit(self, portfolio: Portfolio) -> None:
+        """Watch the limits of ``portfolio``; what is halted stays so under another bound."""
+        halted, self.watches = self._halted(), _watches(portfolio)
+        self._halt(halted)
+
+    def _halted(self) -> dict[str, float]:
+        """Return the value of each limit that halts the portfolio, as it was last seen."""
+        return {n: w.value for n, w in self.watches.items() if w.standing is Standing.HALTED}
+
+    def _halt(self, halted: Mapping[str, float]) -> None:
+        for name, value in halted.items():
+            if name in self.watches:
+                self.watches[name].halt(value)
+
     def limits_told(self) -> dict[str, LimitReport]:
         """Return each limit, how far it is used, and whether it is kept."""
         return {
@@ -224,24 +241,70 @@ class RiskManagementContext:
             for name, watch in self.watches.items()
         }
 
+    @property
+    def standing(self) -> Standing:
+        """What the limits let the portfolio do now."""
+        return worst(watch.standing for watch in self.watches.values())
+
+    def standing_told(self) -> StandingReport:
+        """Return where the portfolio stands with each limit."""
+        portfolio = self.portfolio_context.portfolio
+        return StandingReport(
+            portfolio=portfolio.name,
+            account=portfolio.account,
+            standing=self.standing,
+            limits=self.limits_told(),
+        )
+
+    def guard(self) -> Guard:
+        """Return what has to survive a restart; weights begin anew with one, so has their peak."""
+        is_kept = self.portfolio_context.portfolio.basis is not Basis.WEIGHTS
+        return Guard(peak=self.book.guard.peak if is_kept else None, halted=self._halted())
+
+    def restore(self, guard: Guard) -> None:
+        """Go on from where an earlier process left the limits."""
+        if guard.peak is not None:
+            self.book.guard.see(guard.peak)
+            self.book.revalue()
+        self._halt(guard.halted)
+
+    def arm(self, time: datetime) -> list[Fact]:
+        """Let every limit count from now; return those that are kept again by it."""
+        self.book.guard = Peak()
+        self.book.revalue()
+        kept = [name for name, watch in self.watches.items() if watch.arm()]
+        return [self._changed(name, time) for name in kept]
+
+    def wait(self, data: MarketData) -> list[Fact]:
+        """Watch the age limit, which there is, when something ticks; return what changed."""
+        watch = self.watches["max_stale_s"]
+        if data.symbol in self._held or not self.book.ready:
+            return []  # what is held was watched when it ticked
+        if watch.see(self.book.oldest_s()) is None:
+            return []
+        return [self._changed("max_stale_s", data.time)]
+
     def _watch(self, data: MarketData) -> list[Fact]:
-        changed: list[Fact] = []
-        for name, value in self.book.limited(self.market.index[data.symbol], self.watches).items():
-            watch = self.watches[name]
-            if (state := watch.see(value)) is not None:
-                fact = LimitChanged(
-                    time=data.time,
-                    portfolio=self.portfolio_context.portfolio.name,
-                    limit=name,
-                    bound=watch.bound,
-                    value=value,
-                    state=state,
-                )
-                changed.append(fact)
-        return changed
+        found = self.book.limited(self.market.index[data.symbol], self.watches)
+        changed = [name for name, value in found.items() if self.watches[name].see(value)]
+        return [self._changed(name, data.time) for name in changed]
+
+    def _changed(self, name: str, time: datetime) -> LimitChanged:
+        portfolio, watch = self.portfolio_context.portfolio, self.watches[name]
+        return LimitChanged(
+            time=time,
+            portfolio=portfolio.name,
+            account=portfolio.account,
+            limit=name,
+            bound=watch.bound,
+            value=watch.value,
+            state=watch.state,
+            standing=self.standing,
+        )
 
     def _open(self) -> None:
         portfolio = self.portfolio_context.portfolio
+        self._held = frozenset(portfolio.symbols)
         data = self.portfolio_context.market_data
         if not portfolio.known:
             return
@@ -252,7 +315,10 @@ class RiskManagementContext:
 
 
 def _watches(portfolio: Portfolio) -> dict[str, Watch]:
-    return {name: Watch(bound) for name, bound in portfolio.limits.bounds().items()}
+    return {
+        name: Watch(bound, is_halting=name in HALTING)
+        for name, bound in portfolio.limits.bounds().items()
+    }
 
 
 class ApplicationContext:

@@ -1,5 +1,10 @@
-"""Limits of a portfolio: a breach is confirmed over several ticks, and ends only well below."""
+"""Limits of a portfolio: a breach is confirmed over several ticks, and ends only well below.
 
+A breached limit leaves the portfolio ``reducing`` until it is kept again. A breached drawdown
+leaves it ``halted``: that ends when somebody says so, and not because the market came back.
+"""
+
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -53,17 +58,31 @@ class LimitState(StrEnum):
     BREACHED = "breached"
 
 
+class Standing(StrEnum):
+    """What a portfolio may do: everything, or only less of what it holds."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+HALTING: Final = frozenset({"max_drawdown"})
+"""Limits whose breach lasts until the portfolio is armed again by hand."""
+
+
 class LimitChanged(Fact, frozen=True, kw_only=True):
-    """A limit was breached, or is kept again."""
+    """A limit was breached, or is kept again; ``standing`` is the portfolio's after it."""
 
     kind: ClassVar[str] = "limit"
 
     time: datetime
     portfolio: str
+    account: str
     limit: str
     bound: float
     value: float
     state: LimitState
+    standing: Standing
 
     @property
     def subject(self) -> str:
@@ -72,10 +91,17 @@ class LimitChanged(Fact, frozen=True, kw_only=True):
 
 
 class Watch:
-    """One limit: breached after ``confirm`` ticks above it, kept after as many below 90 % of it."""
+    """One limit: breached after ``confirm`` ticks above it, kept after as many below 90 % of it.
 
-    def __init__(self, bound: float, *, confirm: int = CONFIRM_TICKS) -> None:
+    Args:
+        is_halting: stay breached until armed again.
+    """
+
+    def __init__(
+        self, bound: float, *, confirm: int = CONFIRM_TICKS, is_halting: bool = False
+    ) -> None:
         self.bound, self.value, self.state = bound, 0.0, LimitState.KEPT
+        self.is_halting = is_halting
         self._confirm, self._streak = confirm, 0
 
     def see(self, value: float) -> LimitState | None:
@@ -84,7 +110,7 @@ class Watch:
         if self.state is LimitState.KEPT:
             against = value > self.bound
         else:
-            against = value < RELEASE * self.bound
+            against = not self.is_halting and value < RELEASE * self.bound
         self._streak = self._streak + 1 if against else 0
         if self._streak < self._confirm:
             return None
@@ -92,3 +118,25 @@ class Watch:
         kept = self.state is LimitState.KEPT
         self.state = LimitState.BREACHED if kept else LimitState.KEPT
         return self.state
+
+    def arm(self) -> bool:
+        """Count from nothing; return whether the limit was breached."""
+        was, self.state, self._streak = self.state, LimitState.KEPT, 0
+        return was is LimitState.BREACHED
+
+    def halt(self, value: float) -> None:
+        """Be breached, as it was before a restart."""
+        self.value, self.state = value, LimitState.BREACHED
+
+    @property
+    def standing(self) -> Standing:
+        """What this limit alone lets the portfolio do."""
+        if self.state is LimitState.KEPT:
+            return Standing.ACTIVE
+        return Standing.HALTED if self.is_halting else Standing.REDUCING
+
+
+def worst(standings: Iterable[Standing]) -> Standing:
+    """Return the strictest of them, active when there is none."""
+    found = set(standings)
+    return next((each for each in reversed(Standing) if each in found), Standing.ACTIVE)

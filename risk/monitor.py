@@ -4,7 +4,7 @@ No clock and no network: time is that of the facts. The same facts, cut and resu
 with whatever replayed twice, leave the same state behind.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ from risk.market_state import Estimators, MarketState
 from risk.portfolio import Portfolio
 from risk.report import PriceGapSeen, RiskReport
 from risk.repositories import InMemoryPortfolioRepository
+from risk.standings import Guard, StandingReport
 from risk.watermarks import Watermarks
 
 MAX_NEWS: Final = 10_000
@@ -39,6 +40,7 @@ class Monitor:
         estimators: how it is estimated.
         terms: what the numbers are told in.
         present: tells the time, to turn down ticks of the future; without it none is.
+        guards: where an earlier process left the limits of each portfolio.
 
     Attributes:
         market: what is known of it.
@@ -54,10 +56,13 @@ class Monitor:
         terms: Terms,
         *,
         present: Callable[[], datetime] | None = None,
+        guards: Mapping[str, Guard] | None = None,
     ) -> None:
         self.market = MarketState(tuple(symbols), estimators, self._score)
         self.terms, self._present = terms, present
         self.contexts: dict[str, RiskManagementContext] = {}
+        self._guards = dict(guards or {})
+        self._clocked: list[RiskManagementContext] = []
         self.marks = Watermarks()
         self.lost = "not connected yet"
         self.garbled, self.missed, self.rejected, self.lost_news = 0, 0, 0, 0
@@ -82,6 +87,8 @@ class Monitor:
         for data in self._data.values():
             context.learn(data)
         context.replace(portfolio)
+        if portfolio.name in self._guards:
+            context.restore(self._guards.pop(portfolio.name))
         self._index()
         self.version += 1
 
@@ -90,6 +97,22 @@ class Monitor:
         self.contexts.pop(name, None)
         self._reports.pop(name, None)
         self._index()
+
+    def arm(self, name: str) -> None:
+        """Let every limit of a portfolio count from now; KeyError when there is none such."""
+        for fact in self.contexts[name].arm(self._now()):
+            self._tell(fact)
+        self.version += 1
+
+    def standings(self) -> list[StandingReport]:
+        """Return where every portfolio with limits stands, by name."""
+        limited = (self.contexts[name] for name in sorted(self.contexts))
+        return [context.standing_told() for context in limited if context.watches]
+
+    def guards(self) -> dict[str, Guard]:
+        """Return what has to survive a restart, of every portfolio with limits."""
+        found = self.contexts.items()
+        return {name: context.guard() for name, context in found if context.watches}
 
     def report(self, name: str) -> RiskReport:
         """Return the report as of the last fact.
@@ -185,6 +208,9 @@ class Monitor:
         for context in self._holders.get(data.symbol, ()):
             for fact in context.take(data):
                 self._tell(fact)
+        for context in self._clocked:
+            for fact in context.wait(data):
+                self._tell(fact)
 
     def _snapshot(self, snapshot: Snapshot) -> None:
         for tick in sorted(snapshot.ticks, key=lambda tick: tick.time):
@@ -236,3 +262,4 @@ class Monitor:
         for context in self.contexts.values():
             for name in context.portfolio_context.portfolio.symbols:
                 self._holders.setdefault(name, []).append(context)
+        self._clocked = [each for each in self.contexts.values() if "max_stale_s" in each.watches]

@@ -6,6 +6,7 @@ import msgspec
 
 from risk.limits import LimitChanged, Limits
 from risk.report import BacktestChanged, LimitReport, PriceGapSeen, RiskReport
+from risk.standings import StandingReport
 
 _REF: Final = "#/components/schemas/{name}"
 
@@ -38,6 +39,7 @@ def document(version: str = "1") -> dict[str, Any]:
         LimitChanged,
         PriceGapSeen,
         LimitReport,
+        StandingReport,
         PortfolioDocument,
         Problem,
     )
@@ -76,6 +78,16 @@ def _paths() -> dict[str, Any]:
                 "summary": "Follow it no more",
                 "responses": {"204": {"description": "Gone"}},
             },
+        },
+        "/portfolios/{name}/arm": {
+            "parameters": [name],
+            "post": _answers("Let every limit count from now", _ref(StandingReport), 404),
+        },
+        "/standings": {
+            "get": _answers(
+                "What every portfolio with limits may do",
+                {"type": "array", "items": _ref(StandingReport)},
+            )
         },
         "/limits": {"get": _answers("Every limit of every portfolio", {"type": "object"})},
         "/scenarios": {"get": _answers("The named shocks", {"type": "object"})},

@@ -18,14 +18,18 @@ from risk.accounts import Accounts
 from risk.errors import ExchangeAwayError, UnavailableError
 from risk.limits import LimitChanged
 from risk.monitor import Monitor
+from risk.portfolio import Basis, Portfolio
 from risk.report import BacktestChanged, PriceGapSeen, RiskReport
 from risk.repositories import AccountRepository, ExchangeClient, PortfolioRepository
 from risk.settings import Settings
+from risk.standings import Guard, GuardRepository
 
 KINDS: Final = (RiskReport.kind, BacktestChanged.kind, LimitChanged.kind, PriceGapSeen.kind)
 WARM_TICKS: Final = 1000
 _LOG_EVERY_S: Final = 1.0
 _AGAIN_S: Final = 5.0
+_GUARDS_S: Final = 5.0
+_NEW: Final = Guard()
 
 log = structlog.get_logger("risk")
 
@@ -37,6 +41,7 @@ class RiskService:
         settings: of the service.
         hub: where reports go.
         repository: of the named portfolios.
+        guards: of their limits.
         client: for the exchange; it stays open.
         silence_s: without a byte for this long the exchange's stream is dead.
         now: a clock that never goes back, in seconds.
@@ -49,12 +54,17 @@ class RiskService:
         repository: PortfolioRepository,
         client: httpx.AsyncClient,
         *,
+        guards: GuardRepository,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self.settings, self.hub, self.repository = settings, hub, repository
         clock = SystemClock()
         self.monitor = Monitor(
-            settings.symbols, settings.estimators, settings.terms, present=clock.now
+            settings.symbols,
+            settings.estimators,
+            settings.terms,
+            present=clock.now,
+            guards=guards.all(),
         )
         self._exchange = ExchangeClient(client, settings.exchange_url)
         known = AccountRepository(self._exchange, settings.keys)
@@ -65,6 +75,9 @@ class RiskService:
         self._now = now
         self._told: dict[str, int] = {}
         self._logged_at = -_LOG_EVERY_S
+        self.guards = guards
+        self._kept: dict[str, Guard] = {}
+        self._kept_at = -_GUARDS_S
         self.failure = ""
         self.streams: Callable[[], int] = int  # whoever serves the hub knows better
 
@@ -73,6 +86,17 @@ class RiskService:
         saved = {portfolio.name: portfolio for portfolio in self.repository.all()}
         for portfolio in ({self.settings.portfolio.name: self.settings.portfolio} | saved).values():
             self.monitor.put(portfolio)
+        for account in self.settings.accounts:
+            self.monitor.put(
+                Portfolio(
+                    name=f"account:{account}",
+                    assets=(),
+                    basis=Basis.ACCOUNT,
+                    account=account,
+                    limits=self.settings.account_limits,
+                    known=False,
+                )
+            )
 
     async def run(self) -> None:
         """Work until cancelled; raise what ends it otherwise, which is a bug."""
@@ -110,6 +134,7 @@ class RiskService:
     def _take(self, fact: Fact) -> None:
         before = self.monitor.lost
         self.monitor.take(fact)
+        self._tell_news()
         if self.monitor.lost != before:
             log.info("stream", state=self.monitor.lost or "live")
 
@@ -124,13 +149,12 @@ class RiskService:
         while True:
             await asyncio.sleep(max(0.0, due - self._now()))
             self.publish()
+            await self._keep_guards()
             due = self._now() + self.settings.interval_s
 
     def publish(self) -> None:
         """Tell what is new of each portfolio, and what else happened."""
-        for fact in self.monitor.news():
-            self.hub.publish(fact)
-            log.info(fact.kind, **told(fact))
+        self._tell_news()
         due = self._now() - self._logged_at >= _LOG_EVERY_S
         contexts = self.monitor.contexts
         self._told = {name: at for name, at in self._told.items() if name in contexts}
@@ -138,6 +162,27 @@ class RiskService:
             self._publish_one(name, logged=due)
         if due:
             self._logged_at = self._now()
+
+    def _tell_news(self) -> None:
+        for fact in self.monitor.news():
+            self.hub.publish(fact)
+            log.info(fact.kind, **told(fact))
+
+    def arm(self, name: str) -> None:
+        """Let every limit of a portfolio count from now; KeyError when there is none such."""
+        self.monitor.arm(name)
+        self._tell_news()
+
+    async def _keep_guards(self) -> None:
+        """Keep where the limits stand: a halt at once, a peak now and then."""
+        now = self.monitor.guards()
+        halts = any(g.halted != self._kept.get(n, _NEW).halted for n, g in now.items())
+        if not halts and self._now() - self._kept_at < _GUARDS_S:
+            return
+        changed = {name: guard for name, guard in now.items() if guard != self._kept.get(name)}
+        self._kept, self._kept_at = now, self._now()
+        if changed:
+            await asyncio.to_thread(self.guards.save, changed)
 
     def _publish_one(self, name: str, *, logged: bool) -> None:
         if self._told.get(name) == self.monitor.version:

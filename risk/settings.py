@@ -14,7 +14,7 @@ from market.values import Symbol, symbol
 from risk.book import Terms
 from risk.limits import Limits
 from risk.market_state import Estimators
-from risk.portfolio import NO_LIMITS, Portfolio, limits_of, weights_of
+from risk.portfolio import NO_LIMITS, Portfolio, account_name, limits_of, weights_of
 
 DAY_S = 86_400.0
 CALM: Mapping[str, Mapping[str, float]] = {
@@ -33,7 +33,8 @@ class Settings:
         interval_s: shortest time between two reports of a portfolio.
         max_portfolios: named ones, and as many accounts, that are followed at once.
         account_s: seconds that an account is followed after it was last asked for.
-        account_limits: of an account that is followed because it was asked for.
+        accounts: followed from the start, for ever.
+        account_limits: of each account that is followed under its own name.
         keys: the secret of each account that the exchange guards.
         reconcile_s: seconds between two checks of an account whose stream is open.
     """
@@ -50,6 +51,7 @@ class Settings:
     history: int = 2000
     max_portfolios: int = 100
     account_s: float = 600.0
+    accounts: tuple[str, ...] = ()
     account_limits: Limits = NO_LIMITS
     keys: Mapping[str, str] = field(default_factory=dict)
     reconcile_s: float = 10.0
@@ -73,10 +75,17 @@ class Settings:
             interval_s=env.read("RISK_INTERVAL_MS", whole(10, 3_600_000)) / 1000,
             history=env.read("RISK_HISTORY", whole(1, 1_000_000)),
             max_portfolios=env.read("RISK_MAX_PORTFOLIOS", whole(1, 10_000)),
+            accounts=env.read("RISK_ACCOUNTS", _accounts, default=()),
             account_limits=env.read("RISK_ACCOUNT_LIMITS", limits_of, default=NO_LIMITS),
             keys=env.optional("RISK_API_KEYS", _keys) or env.optional("API_KEYS", _keys) or {},
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
         )
+
+
+def _accounts(text: str) -> tuple[str, ...]:
+    if wrong := [name for name in words(text) if account_name(name) is None]:
+        raise ValueError(f"{wrong[0][:80]!r} is no name of an account")
+    return words(text)
 
 
 def _keys(text: str) -> dict[str, str]:

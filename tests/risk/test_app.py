@@ -184,6 +184,30 @@ async def test_a_portfolio_may_be_an_account_and_have_limits(tmp_path: Path) -> 
         assert "positions" in unknown["unavailable"]["value"]
 
 
+async def test_what_is_halted_stays_so_over_a_restart_until_it_is_armed(tmp_path: Path) -> None:
+    async with an_exchange() as (exchange, url):
+        settings = a_settings(url, tmp_path)
+        async with a_risk(settings) as client:
+            await healthy(client)
+            body = {"quantities": {"BTC": 1}, "limits": {"max_drawdown": 0.01}}
+            await client.put("/portfolios/mine", json=body)
+            reading = asyncio.create_task(events(client, "/stream?events=limit", 1))
+            await until(lambda: client.get("/health"), lambda answer: answer.json()["streams"] == 1)
+            for k in range(3):
+                exchange.tick(a_tick("BTC", 50_000.0, t=60 + k, seq=51 + k))
+            ((kind, told),) = await reading
+            assert (kind, told["portfolio"], told["standing"]) == ("limit", "mine", "halted")
+            await asyncio.sleep(0.1)  # an interval or two: then it is kept
+        async with a_risk(settings) as client:
+            (stands,) = (await client.get("/standings")).json()
+            assert (stands["portfolio"], stands["standing"]) == ("mine", "halted")
+            await healthy(client)
+            armed = (await client.post("/portfolios/mine/arm")).json()
+            assert armed["standing"] == "active"
+            assert (await client.get("/standings")).json() == [armed]
+            assert (await client.post("/portfolios/yours/arm")).status_code == 404
+
+
 async def test_accounts_that_nobody_asks_for_make_room(tmp_path: Path) -> None:
     async with an_exchange() as (exchange, url):
         for name in "abcd":

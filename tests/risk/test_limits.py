@@ -1,16 +1,22 @@
 """Limits, and the numbers that are kept from tick to tick to watch them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from market.errors import InvalidValueError
 from risk import measures
+from risk.book import Terms
 from risk.covariance import LiveCovariance
 from risk.exposures import Exposures
-from risk.limits import LimitChanged, Limits, LimitState, Watch
-from risk.portfolio import Portfolio, limits_of
+from risk.limits import LimitChanged, Limits, LimitState, Standing, Watch
+from risk.market_state import Estimators
+from risk.monitor import Monitor
+from risk.portfolio import Basis, Portfolio, assets, limits_of
 from risk.repositories import from_document, to_document
-from tests.risk.builders import WEIGHTS, a_monitor, a_tick, fed, walks
+from risk.standings import Guard, SqliteGuardRepository
+from tests.risk.builders import SYMBOLS, WEIGHTS, a_monitor, a_tick, fed, walks
 
 
 def test_a_breach_is_confirmed_over_several_ticks() -> None:
@@ -27,18 +33,77 @@ def test_a_breach_ends_well_below_the_bound() -> None:
     assert watch.see(8.9) is LimitState.KEPT
 
 
-def test_a_limit_on_the_drawdown_is_told_when_it_is_breached_and_kept_again() -> None:
+def jumped(monitor: Monitor, by: float, start: int) -> list[LimitChanged]:
+    price = float(monitor.market.prices[0])
+    for k in range(start, start + 10):
+        monitor.take(a_tick("BTC", round(price * by, 2), t=k, seq=k + 1))
+    return [fact for fact in monitor.news() if isinstance(fact, LimitChanged)]
+
+
+def test_a_breached_limit_is_told_and_so_is_one_that_is_kept_again() -> None:
+    limited = Portfolio.of("default", {"BTC": 1}, limits=Limits(max_gross=1.1e6))
+    monitor = fed(a_monitor(limited), walks(1, 30))
+    (breached,) = jumped(monitor, 1.5, 30)
+    assert (breached.state, breached.standing) == (LimitState.BREACHED, Standing.REDUCING)
+    assert breached.value > breached.bound == 1.1e6
+    (kept,) = jumped(monitor, 0.5, 40)
+    assert (kept.state, kept.standing) == (LimitState.KEPT, Standing.ACTIVE)
+    assert monitor.report("default").limits["max_gross"].state == "kept"
+
+
+def test_a_drawdown_halts_until_the_portfolio_is_armed_again() -> None:
+    limited = Portfolio.of("default", {"BTC": 1}, limits=Limits(max_drawdown=0.05, max_gross=1e9))
+    monitor = fed(a_monitor(limited), walks(1, 30))
+    (halted,) = jumped(monitor, 0.8, 30)
+    assert (halted.limit, halted.standing) == ("max_drawdown", Standing.HALTED)
+    assert jumped(monitor, 1.5, 40) == []
+    assert monitor.standings()[0].standing is Standing.HALTED
+    monitor.arm("default")
+    (armed,) = jumped(monitor, 0.99, 50)
+    assert (armed.state, armed.standing) == (LimitState.KEPT, Standing.ACTIVE)
+    assert monitor.standings()[0].limits["max_drawdown"].value == pytest.approx(0.01)
+
+
+def test_what_was_halted_is_halted_after_a_restart_and_counts_from_the_same_peak() -> None:
+    limits = Limits(max_drawdown=0.05)
+    held = Portfolio(name="mine", assets=assets({"BTC": 1}), basis=Basis.QUANTITIES, limits=limits)
+    monitor = fed(a_monitor(held), walks(1, 30))
+    peak = monitor.guards()["mine"].peak
+    jumped(monitor, 0.8, 30)
+    again = Monitor(SYMBOLS, Estimators(), Terms(), guards=monitor.guards())
+    again.put(held)
+    assert again.standings()[0].standing is Standing.HALTED
+    assert again.standings()[0].limits["max_drawdown"].value > 0.1
+    again.take(a_tick("BTC", 50_000.0))
+    assert again.guards()["mine"].peak == peak
+
+
+def test_a_new_bound_does_not_arm_what_was_halted() -> None:
     limited = Portfolio.of("default", {"BTC": 1}, limits=Limits(max_drawdown=0.05))
     monitor = fed(a_monitor(limited), walks(1, 30))
-    price = float(monitor.market.prices[0])
-    for k in range(30, 40):
-        monitor.take(a_tick("BTC", round(price * 0.8, 2), t=k, seq=k + 1))
-    for k in range(40, 50):
-        monitor.take(a_tick("BTC", round(price * 1.2, 2), t=k, seq=k + 1))
-    told = [fact for fact in monitor.news() if isinstance(fact, LimitChanged)]
-    assert [fact.state for fact in told] == [LimitState.BREACHED, LimitState.KEPT]
-    assert told[0].value > told[0].bound == 0.05
-    assert monitor.report("default").limits["max_drawdown"].state == "kept"
+    jumped(monitor, 0.8, 30)
+    monitor.put(Portfolio.of("default", {"BTC": 1}, limits=Limits(max_drawdown=0.5)))
+    assert monitor.standings()[0].standing is Standing.HALTED
+
+
+def test_a_price_grows_stale_while_others_tick() -> None:
+    limited = Portfolio.of("default", {"BTC": 1}, limits=Limits(max_stale_s=5.0))
+    monitor = fed(a_monitor(limited), walks(1, 30))
+    for k in range(30, 60):
+        monitor.take(a_tick("META", 500.0, t=k, seq=k + 1))
+    (stale,) = monitor.news()
+    assert isinstance(stale, LimitChanged)
+    assert (stale.limit, stale.standing) == ("max_stale_s", Standing.REDUCING)
+
+
+def test_guards_outlive_their_process(tmp_path: Path) -> None:
+    path = tmp_path / "risk.sqlite3"
+    guards = {"a": Guard(peak=5.0, halted={"max_drawdown": 0.2}), "b": Guard()}
+    SqliteGuardRepository(path).save(guards)
+    again = SqliteGuardRepository(path)
+    assert again.all() == guards
+    again.remove("a")
+    assert list(SqliteGuardRepository(path).all()) == ["b"]
 
 
 def test_every_limit_is_watched() -> None:
