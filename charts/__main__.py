@@ -32,7 +32,7 @@ def main(env: Environment | None = None) -> int:
     try:
         asyncio.run(serve(app, settings.server, board.close))
     except MarketError as error:
-        log.error("not_started", problem=str(error))  # noqa: TRY400  the port's owner is no bug
+        log.error("not_started", problem=str(error))
         return 1
     return 0
 

@@ -102,7 +102,7 @@ class Charts:
 
     def _reset(self) -> None:
         self.accounts.reset()
-        self.board.reset(secrets.token_hex(4))
+        self.board.reset(secrets.token_hex(4), kept=("link", "risk"))
 
 
 def create_app(

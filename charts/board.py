@@ -109,12 +109,16 @@ class Board:
         """Return the keys of the logs of a kind."""
         return list(self._logs.get(kind, ()))
 
-    def reset(self, epoch: str) -> None:
-        """Forget everything, for a market that began anew; pages that come back begin anew too."""
+    def reset(self, epoch: str, kept: Iterable[str] = ()) -> None:
+        """Forget everything but some kinds of parts; pages that come back begin anew too."""
+        parts = {kind: self.all(kind) for kind in kept}
         self.epoch, self.version = epoch, 0
         self._parts.clear()
         self._logs.clear()
         self.change()
+        for kind, values in parts.items():
+            for key, value in values.items():
+                self.put(kind, key, value)
 
     def _log(self, kind: str, key: str, kept: int) -> Log:
         logs = self._logs.setdefault(kind, {})

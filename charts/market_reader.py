@@ -200,8 +200,7 @@ class MarketReader:
         if known is not None and known["state"] == "lost":
             self.tell("info", "exchange", "the stream is back")
         self._link("live", "")
-        if self._catching_up is None or self._catching_up.done():
-            self._catching_up = asyncio.create_task(self._catch_up())
+        self._begin_to_catch_up()
 
     def _take_lost(self, lost: FeedLost) -> None:
         known = self._board.get("link", "exchange")
@@ -225,6 +224,12 @@ class MarketReader:
         self._sparks.clear()
         self.heard.clear()
         self._on_reset()
+        self._begin_to_catch_up()
+
+    def _begin_to_catch_up(self) -> None:
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        self._catching_up = asyncio.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
         """Ask for what the stream does not begin with."""

@@ -138,24 +138,29 @@ export class PriceChart {
   /** Show a series from its beginning. */
   setAll(columns, rows) {
     this.columns = Object.fromEntries(columns.map((name, index) => [name, index]));
-    this.rows = rows.filter(isSound).slice(-SHOWN);
+    this.rows = [];
+    for (const row of rows) if (isSound(row)) this.join(row); // news may have come on top of the first
+    this.rows = this.rows.slice(-SHOWN);
     this.redraw();
     this.chart.timeScale().setVisibleLogicalRange({ from: this.rows.length - Math.max(50, Math.min(130, this.rows.length)), to: this.rows.length + 3 });
   }
 
   /** Take in rows that are new, or newer than what is shown of them; older ones are not drawn. */
   update(rows) {
-    for (const row of rows) {
-      const last = this.rows[this.rows.length - 1];
-      if (!isSound(row) || (last !== undefined && row[0] < last[0])) continue;
-      if (last !== undefined && row[0] === last[0]) this.rows[this.rows.length - 1] = row;
-      else this.rows.push(row);
-      this.draw(row);
-    }
+    for (const row of rows) if (isSound(row) && this.join(row)) this.draw(row);
     if (this.rows.length > SHOWN + SPARE) {
       this.rows = this.rows.slice(-SHOWN);
       this.redraw();
     }
+  }
+
+  /** Put a row behind the others, or in place of the last; tell whether it had a place. */
+  join(row) {
+    const last = this.rows[this.rows.length - 1];
+    if (last !== undefined && row[0] < last[0]) return false;
+    if (last !== undefined && row[0] === last[0]) this.rows[this.rows.length - 1] = row;
+    else this.rows.push(row);
+    return true;
   }
 
   draw(row) {

@@ -1,7 +1,7 @@
 """Candles, ticks and a paper market: what the charts read, without the processes behind it."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import sin
@@ -63,9 +63,9 @@ def a_trade(symbol: str = "BTC", *, trade_id: int = 1) -> Trade:
 class PaperMarket:
     """An exchange that says what it is told to, over HTTP and its stream."""
 
-    def __init__(self, *symbols: str) -> None:
+    def __init__(self, *symbols: str, epoch: str = "0000cafe") -> None:
         self.symbols = symbols or ("BTC",)
-        self.hub = Hub(epoch="0000cafe", history=1000, kinds=KINDS, snapshot=self._snapshot)
+        self.hub = Hub(epoch=epoch, history=1000, kinds=KINDS, snapshot=self._snapshot)
         self.ticks: dict[str, list[Tick]] = {symbol: [] for symbol in self.symbols}
         self.accounts: list[dict[str, Any]] = []
         self.candles: list[dict[str, Any]] | None = None
@@ -80,6 +80,9 @@ class PaperMarket:
     def account(self, name: str, equity: float = 1000.0) -> None:
         money = ("cash", "realized_pnl", "unrealized_pnl", "fees")
         self.accounts.append({"account": name, "equity": equity, **dict.fromkeys(money, 0)})
+
+    def served(self, port: int = 0) -> AbstractAsyncContextManager[str]:
+        return serving(self.app(), ServerSettings(port=port), self.hub.close)
 
     def app(self) -> Starlette:
         stream = StreamEndpoint(self.hub, StreamSettings())
@@ -137,11 +140,17 @@ def down(symbol: str) -> SourceState:
 
 
 @asynccontextmanager
+async def charts_of(exchange: str, **changes: Any) -> AsyncIterator[str]:
+    """Serve the charts over an exchange; give their address."""
+    settings = Settings(exchange_url=exchange, risk_url="http://127.0.0.1:9", **changes)
+    board = Board("0000beef")
+    app = create_app(settings, board=board)
+    async with serving(app, ServerSettings(), board.close) as url:
+        yield url
+
+
+@asynccontextmanager
 async def charts_over(paper: PaperMarket, **changes: Any) -> AsyncIterator[str]:
     """Serve the charts over a paper market; give their address."""
-    async with serving(paper.app(), ServerSettings(), paper.hub.close) as exchange:
-        settings = Settings(exchange_url=exchange, risk_url="http://127.0.0.1:9", **changes)
-        board = Board("0000beef")
-        app = create_app(settings, board=board)
-        async with serving(app, ServerSettings(), board.close) as url:
-            yield url
+    async with paper.served() as exchange, charts_of(exchange, **changes) as url:
+        yield url

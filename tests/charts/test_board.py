@@ -42,10 +42,12 @@ def test_a_new_market_is_a_new_board() -> None:
     board = Board("0000beef")
     board.put("tick", "BTC", 1)
     board.append("trade", "BTC", "t", kept=5)
-    board.reset("0000feed")
+    board.put("link", "exchange", "live")
+    board.reset("0000feed", kept=["link"])
     assert board.epoch == "0000feed"
     assert board.all("tick") == {}
     assert board.entries("trade", "BTC") == []
+    assert board.changed("link", 0) == {"exchange": "live"}
 
 
 def test_listeners_hear_of_changes_and_of_the_close_until_they_stop() -> None:

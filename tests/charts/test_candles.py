@@ -4,9 +4,7 @@ from hypothesis import strategies as st
 from charts.candles import INTERVALS, Candle, CandleBuilder
 
 TICKS = st.lists(
-    st.tuples(
-        st.integers(0, 50), st.floats(1, 1000).map(lambda x: round(x, 2)), st.integers(1, 9)
-    ),
+    st.tuples(st.integers(0, 50), st.floats(1, 1000).map(lambda x: round(x, 2)), st.integers(1, 9)),
     min_size=1,
     max_size=60,
 )
@@ -15,7 +13,10 @@ TICKS = st.lists(
 def built(ticks: list[tuple[float, float, float]], interval_s: int) -> list[Candle]:
     builder = CandleBuilder(interval_s)
     closed = [builder.take(*tick) for tick in ticks]
-    return [*(each for each in closed if each is not None), builder.forming or Candle(0, *[0.0] * 5)]
+    return [
+        *(each for each in closed if each is not None),
+        builder.forming or Candle(0, *[0.0] * 5),
+    ]
 
 
 @given(TICKS, st.sampled_from([1, 5, 15]))

@@ -1,0 +1,88 @@
+import asyncio
+import struct
+
+import httpx
+import pytest
+
+from charts.picture import Painter, Picture, painted
+from charts.indicators import over
+from tests.charts.builders import PaperMarket, a_tick, charts_over, waves
+from tests.charts.test_live import hears
+
+
+def a_market() -> PaperMarket:
+    paper = PaperMarket()
+    for seq in range(1, 120):
+        paper.ticks["BTC"].append(a_tick(price=str(100 + seq % 9), seq=seq, age_s=130.0 - seq))
+    paper.tell(a_tick(price="105", seq=120, age_s=5))
+    return paper
+
+
+def a_picture(*indicators: str) -> Picture:
+    candles = tuple(waves(60))
+    return Picture("BTC", "1m", indicators, candles, over(candles))
+
+
+async def test_the_study_has_candles_and_every_indicator_at_each() -> None:
+    async with charts_over(a_market()) as url, httpx.AsyncClient(base_url=url) as client:
+        await hears(client)
+        answer = await client.get("/study/data?symbol=BTC&interval=1s&limit=50")
+        again = await client.get(
+            "/study/data?symbol=BTC&interval=1s&limit=50",
+            headers={"If-None-Match": answer.headers["etag"]},
+        )
+    body = answer.json()
+    assert len(body["time"]) == 50
+    assert body["time"] == sorted(body["time"])
+    assert {len(body[name]) for name in ("open", "rsi", "macd_signal", "bb_upper", "vwap")} == {50}
+    assert None not in body["rsi"]
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/study/data",
+        "/study/data?symbol=BTC&interval=2m",
+        "/study/data?symbol=BTC&limit=0",
+        "/study/data?symbol=BTC&limit=1e3",
+        "/study/data?symbol=BTC&from=yesterday",
+        "/chart.png?symbol=BTC&indicators=ichimoku",
+        "/chart.png",
+    ],
+)
+async def test_what_makes_no_sense_is_refused_and_named(path: str) -> None:
+    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+        answer = await client.get(path)
+    assert answer.status_code == 422
+    assert answer.json()["field"]
+
+
+def test_a_picture_is_a_png_with_a_panel_for_each_oscillator() -> None:
+    plain, full = painted(a_picture()), painted(a_picture("sma", "bb", "rsi", "macd", "atr"))
+    sizes = [struct.unpack(">II", png[16:24]) for png in (plain, full)]
+    assert plain[:8] == b"\x89PNG\r\n\x1a\n"
+    assert sizes[0][0] > 1000
+    assert sizes[1][1] > sizes[0][1] + 200
+
+
+async def test_the_same_picture_is_painted_once() -> None:
+    painter = Painter()
+    picture = a_picture("ema")
+    first, second = await asyncio.gather(painter.paint(picture), painter.paint(picture))
+    painter.close()
+    assert first is second
+
+
+async def test_a_symbol_in_a_picture_is_text_and_no_formula() -> None:
+    candles = tuple(waves(30))
+    assert painted(Picture("$\\frac{", "1m", (), candles, over(candles))).startswith(b"\x89PNG")
+
+
+async def test_too_few_candles_are_no_picture() -> None:
+    paper = PaperMarket()
+    paper.tell(a_tick())
+    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+        answer = await client.get("/chart.png?symbol=BTC")
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "too-few-candles"
