@@ -14,13 +14,15 @@ from market.values import Side
 class BookView:
     """Answers questions about a book; nothing here changes it."""
 
-    __slots__ = ("_book", "_fees", "_limits", "_prices", "_quantities")
+    __slots__ = ("_book", "_exact", "_fees", "_limits", "_prices", "_quantities", "_unit")
 
     def __init__(
         self, book: OrderBook, limits: Limits, fees: Fees, prices: Grid, quantities: Grid
     ) -> None:
         self._book, self._limits, self._fees = book, limits, fees
         self._prices, self._quantities = prices, quantities
+        self._exact = Context(prec=100)
+        self._unit = self._exact.multiply(prices.step, quantities.step)
 
     def depth(self, levels: int) -> Depth:
         """Return the best visible levels."""
@@ -59,10 +61,9 @@ class BookView:
         for worst, part in opposite.swept(limit, lots, account, prevention or NONE):
             taken += part
             units += worst * part
-        unit = Context(prec=80).multiply(prices.step, self._quantities.step)
         return Sweep(
             quantity=self._quantities.value(taken),
-            notional=Context(prec=100).multiply(unit, units),
+            notional=self._exact.multiply(self._unit, units),
             worst_price=prices.value(worst) if worst else None,
             fee=self._fees.taker(units),
         )

@@ -23,10 +23,7 @@ class Grid:
 
     def whole(self, value: Decimal) -> int:
         """Return how many steps ``value`` is; raise OffGridError when it is off the grid."""
-        try:
-            steps = self._wholes.get(value)
-        except TypeError:  # a signalling NaN has no hash
-            steps = None
+        steps = self._remembered(value)
         if steps is None:
             steps = int(self._context.divide(on_grid(self._what, value, self.step), self.step))
             if len(self._wholes) >= _REMEMBERED:
@@ -36,10 +33,19 @@ class Grid:
 
     def nearest(self, value: Decimal) -> int:
         """Return the steps nearest to ``value``, one at least; raise OffGridError for no number."""
+        known = self._remembered(value)
+        if known is not None:
+            return known
         if not value.is_finite() or value <= 0:
             raise OffGridError(self._what, value, self.step)
         steps = self._context.divide(value, self.step).to_integral_value(context=self._context)
         return self.whole(self.value(max(1, int(steps))))
+
+    def _remembered(self, value: Decimal) -> int | None:
+        try:
+            return self._wholes.get(value)
+        except TypeError:  # a signalling NaN has no hash
+            return None
 
     def value(self, steps: int) -> Decimal:
         """Return what ``steps`` steps come to, written with the decimals of the step."""

@@ -27,7 +27,7 @@ class HouseMaker:
     stand at or below zero is left out. The ids of its orders go down from zero.
     """
 
-    __slots__ = ("_book", "_execution", "_floor", "_house", "_lots", "_requests", "_session",
+    __slots__ = ("_ask", "_bid", "_book", "_execution", "_floor", "_house", "_lots", "_session",
                  "quotes")  # fmt: skip
 
     def __init__(
@@ -46,16 +46,16 @@ class HouseMaker:
         if house.levels and not self._lots:
             raise InvalidValueError(f"{symbol}: the house quotes {house.quantity}, less than a lot")
         self.quotes: dict[int, Order] = {}
-        self._requests = {
-            side: PlaceOrder(
+        self._bid, self._ask = (
+            PlaceOrder(
                 account=HOUSE,
                 symbol=symbol,
                 side=side,
                 quantity=quantities.value(max(1, self._lots)),
                 type=LIMIT,
             )
-            for side in Side
-        }
+            for side in (Side.BUY, Side.SELL)
+        )
 
     @property
     def present(self) -> bool:
@@ -66,18 +66,17 @@ class HouseMaker:
         """Trade with the orders that the reference has reached, and quote around it."""
         session, book = self._session, self._book
         keys = self._wanted()
-        self._withdraw(keys)
+        free = self._withdrawn(keys)
         if session.state is TRADING:
             self._reach(book.asks, session.reference)
             self._reach(book.bids, -session.reference)
             session.mark(session.reference)
-        self._quote(keys)
+        self._quote(keys, free)
 
     def requote(self) -> None:
         """Quote around the reference, or nowhere in a halt; trade with nobody."""
         keys = self._wanted()
-        self._withdraw(keys)
-        self._quote(keys)
+        self._quote(keys, self._withdrawn(keys))
 
     def _wanted(self) -> Sequence[int]:
         """Return the keys at which to quote: bids, then asks, best first."""
@@ -89,28 +88,41 @@ class HouseMaker:
         bids = range(bid, max(bid - house.levels, 0), -1)
         return [*bids, *range(-ask, -ask - house.levels, -1)]
 
-    def _withdraw(self, staying: Sequence[int]) -> None:
-        """Take every quote out, but the untouched ones at the keys ``staying``."""
-        for key, order in [*self.quotes.items()]:
-            if order.level is None:
-                del self.quotes[key]
-            elif key not in staying or order.shown < self._lots:
-                self._book.side_of(order).remove(order)
-                del self.quotes[key]
+    def _withdrawn(self, keys: Sequence[int]) -> list[Order]:
+        """Take out and return every quote but the untouched ones at the wanted ``keys``."""
+        quotes, lots, staying = self.quotes, self._lots, frozenset(keys)
+        gone = [
+            order
+            for key, order in quotes.items()
+            if key not in staying or order.shown < lots or order.level is None
+        ]
+        for order in gone:
+            del quotes[order.key]
+        standing = [order for order in gone if order.level is not None]
+        self._book.bids.remove(*[order for order in standing if order.key > 0])
+        self._book.asks.remove(*[order for order in standing if order.key < 0])
+        return gone
 
-    def _quote(self, keys: Sequence[int]) -> None:
-        """Let the missing quotes at ``keys`` rest."""
+    def _quote(self, keys: Sequence[int], free: list[Order]) -> None:
+        """Let the missing quotes at ``keys`` rest, ``free`` orders that left the book first."""
+        quotes = self.quotes
+        made = [self._made(key, free) for key in keys if key not in quotes]
+        for order in made:
+            quotes[order.key] = order
+        self._book.bids.add(*[order for order in made if order.key > 0])
+        self._book.asks.add(*[order for order in made if order.key < 0])
+
+    def _made(self, key: int, free: list[Order]) -> Order:
+        """Return a whole quote for ``key``, made of a free order where there is one."""
         floor = self._floor
-        for key in keys:
-            if key not in self.quotes:
-                floor.house_id -= 1
-                order = Order(floor.house_id, self._request(key), key, self._lots)
-                self.quotes[key] = order
-                self._book.side_of(order).add(order)
-
-    def _request(self, key: int) -> PlaceOrder:
-        """Return the command that a quote at ``key`` stands for."""
-        return self._requests[Side.BUY if key > 0 else Side.SELL]
+        floor.house_id -= 1
+        request = self._bid if key > 0 else self._ask
+        if not free:
+            return Order(floor.house_id, request, key, self._lots)
+        order = free.pop()
+        order.id, order.request, order.key = floor.house_id, request, key
+        order.shown = self._lots
+        return order
 
     def _reach(self, side: BookSide, key: int) -> None:
         """Trade with every client's order that an order with ``key`` would; own quotes go."""
@@ -123,5 +135,5 @@ class HouseMaker:
         if matches:
             self._floor.house_id -= 1
             lots = sum(match[1] for match in matches)
-            taker = Order(self._floor.house_id, self._request(key), key, lots)
+            taker = Order(self._floor.house_id, self._bid if key > 0 else self._ask, key, lots)
             self._execution.settle(taker, matches)

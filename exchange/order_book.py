@@ -42,23 +42,30 @@ class BookSide:
         """The key of the best level, None when the side is empty."""
         return self.keys[-1] if self.keys else None
 
-    def add(self, order: Order) -> None:
-        """Let an order rest at the end of its level's queue."""
-        key = order.key
-        level = self.levels.get(key)
-        if level is None:
-            level = self.levels[key] = PriceLevel()
-            insort(self.keys, key)
-        level.append(order)
-        self.changes += 1
+    def add(self, *orders: Order) -> None:
+        """Let orders rest, each at the end of its level's queue."""
+        keys, levels = self.keys, self.levels
+        for order in orders:
+            key = order.key
+            level = levels.get(key)
+            if level is None:
+                insort(keys, key)
+                levels[key] = PriceLevel(order)
+            else:
+                level.append(order)
+        self.changes += len(orders)
 
-    def remove(self, order: Order) -> None:
-        """Take a resting order out."""
-        level = self.levels[order.key]
-        level.remove(order)
-        self.changes += 1
-        if level.head is None:
-            self._drop(order.key)
+    def remove(self, *orders: Order) -> None:
+        """Take resting orders out."""
+        levels = self.levels
+        for order in orders:
+            key = order.key
+            if order.before is None and order.after is None:  # it stands alone
+                order.level = None
+                self._drop(key)
+            else:
+                levels[key].remove(order)
+        self.changes += len(orders)
 
     def resize(self, order: Order, lots: int) -> None:
         """Leave ``lots`` of a resting order to be filled; it keeps its place in the queue."""

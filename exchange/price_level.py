@@ -66,10 +66,11 @@ class PriceLevel:
 
     __slots__ = ("head", "lots", "tail")
 
-    def __init__(self) -> None:
-        self.head: Order | None = None
-        self.tail: Order | None = None
-        self.lots = 0
+    def __init__(self, first: Order) -> None:
+        self.head: Order | None = first
+        self.tail: Order | None = first
+        self.lots = first.shown
+        first.level = self
 
     def __iter__(self) -> Iterator[Order]:
         order = self.head

@@ -92,7 +92,8 @@ class Limits:
         self._context = Context(prec=80)
         self._unit = self._context.multiply(prices.step, quantities.step)
         percent = rules.price_band_pct
-        self._low, self._high = (100 - percent).scaleb(-2), (100 + percent).scaleb(-2)
+        self._low = (100 - percent).scaleb(-2).as_integer_ratio()
+        self._high = (100 + percent).scaleb(-2).as_integer_ratio()
         self.low, self.high = 1, _UNBOUND
         self.max_lots = self._whole(rules.max_quantity, quantities.step, ROUND_FLOOR) or _UNBOUND
         self.min_units = self._whole(rules.min_notional, self._unit, ROUND_CEILING)
@@ -100,10 +101,10 @@ class Limits:
     def center(self, reference: int) -> None:
         """Put the price band around ``reference``, in ticks."""
         if self._rules.price_band_pct:
-            low = self._context.multiply(self._low, reference)
-            high = self._context.multiply(self._high, reference)
-            self.low = max(1, int(low.to_integral_value(ROUND_CEILING)))
-            self.high = int(high.to_integral_value(ROUND_FLOOR))
+            low, above = self._low
+            high, below = self._high
+            self.low = max(1, -(-low * reference // above))
+            self.high = high * reference // below
 
     def collar(self, side: Side) -> int:
         """Return the worst key that an order without a limit may take: the edge of the band."""
