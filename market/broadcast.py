@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from market.hub import SHARED_BYTES, Reader
+from market.hub import BLOCK_EVENTS, SHARED_BYTES, Batch, Filter, Reader
 from market.server import OUTLET, Connection
 from market.streaming import HEADERS, MEDIA_TYPE, StreamEndpoint
 from market.wire import comment
 
 SWEEP_S: Final = 0.5
-BATCHES_A_TURN: Final = 4
+BATCHES_A_TURN: Final = 8
 
 
 class Outlet:
@@ -138,16 +138,41 @@ class Broadcast(StreamEndpoint):
         """Give every reader that keeps up what is new."""
         self._flush_is_due = False
         self.hub.commit()
+        shared: dict[tuple[Filter, int], Batch | None] = {}
         for outlet in tuple(self._outlets):
+            if outlet.blocked_since is None:
+                self._hand(outlet, shared)
+        self._open_windows()
+        self._chunks.clear()
+
+    def _hand(self, outlet: Outlet, shared: dict[tuple[Filter, int], Batch | None]) -> None:
+        """Write to one reader what those at its place get too, or else what is due to it."""
+        reader = outlet.reader
+        place = reader.wishes, reader.cursor
+        if place not in shared:
+            shared[place] = self._last_batch(*place)
+        batch = shared[place]
+        if batch is None or not reader.follow(batch):
             self._push(outlet)
-        for window, outlets in self._conflated.items():
+        elif batch.data:
+            self.bytes_sent += len(batch.data)
+            outlet.write(self._chunk(batch.data))
+
+    def _open_windows(self) -> None:
+        """Let what is new be collected, for the readers that want the latest alone."""
+        for window, outlets in tuple(self._conflated.items()):
             if self.hub.closed:
                 self._end_window(window)
             elif outlets and window not in self._windows:
                 self._windows.add(window)
                 loop = asyncio.get_running_loop()
                 loop.call_later(window / 1000, self._end_window, window)
-        self._chunks.clear()
+
+    def _last_batch(self, wishes: Filter, after: int) -> Batch | None:
+        """Return what takes a reader from here to the head in one write, if one is enough."""
+        if self.hub.closed or self.hub.head - after > BLOCK_EVENTS:
+            return None
+        return self.hub.batch(wishes, after)
 
     def _end_window(self, window: int) -> None:
         self._windows.discard(window)

@@ -6,13 +6,13 @@ httpx-sse opens the connection; `market.sse` decodes it (that module says why).
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any, ClassVar, Final
 
 import httpx
-from httpx_sse import aconnect_sse
+from httpx_sse import EventSource, aconnect_sse
 
 from market.clock import Clock, SystemClock
 from market.errors import GarbledEventError, StreamError
@@ -135,19 +135,8 @@ class Feed:
 
     async def _connection(self) -> AsyncGenerator[list[Fact], None]:
         """Yield what one connection brings; return when the server says 204, else raise."""
-        headers: dict[str, Any] = dict(self._headers)
-        if self.last_id:
-            headers["Last-Event-ID"] = _as_header(self.last_id)
         try:
-            async with aconnect_sse(
-                self._client,
-                "GET",
-                self.url,
-                headers=headers,
-                timeout=self._timeout,
-                follow_redirects=True,
-                auth=_as_a_browser_asks,
-            ) as source:
+            async with self._opened() as source:
                 if source.response.status_code == 204:
                     return
                 self._check(source.response)
@@ -155,15 +144,25 @@ class Feed:
                 async with aclosing(self._facts(source.response)) as batches:
                     async for facts in batches:
                         yield facts
-        except httpx.TooManyRedirects as error:
-            raise StreamError(self.url, "it redirects for ever") from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise StreamError(self.url, str(error)) from error
-        except httpx.RequestError as error:
+        except (httpx.TooManyRedirects, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise StreamError(self.url, f"{type(error).__name__}: {error}") from error
+        except (httpx.RequestError, OversizedEventError) as error:
             raise _LostError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        except OversizedEventError as error:
-            raise _LostError(str(error)) from error
         raise _LostError("the stream ended")
+
+    def _opened(self) -> AbstractAsyncContextManager[EventSource]:
+        headers: dict[str, Any] = dict(self._headers)
+        if self.last_id:
+            headers["Last-Event-ID"] = _as_header(self.last_id)
+        return aconnect_sse(
+            self._client,
+            "GET",
+            self.url,
+            headers=headers,
+            timeout=self._timeout,
+            follow_redirects=True,
+            auth=_as_a_browser_asks,
+        )
 
     async def _facts(self, response: httpx.Response) -> AsyncGenerator[list[Fact], None]:
         decoder = EventDecoder(self.last_id)

@@ -16,6 +16,9 @@ from market.wire import EventId, encode, frame
 
 RETRY_MS: Final = 1000
 BATCH_BYTES: Final = 256 * 1024
+BLOCK_EVENTS: Final = 512
+KEPT_BYTES: Final = 512 * 1024
+ENTRY_BYTES: Final = 256  # about what a batch costs beside its bytes
 SHARED_BYTES: Final = 16 * BATCH_BYTES
 
 
@@ -45,6 +48,14 @@ class Batch:
     data: bytes
     events: int
     upto: int
+
+
+class _Encoded(dict[str, bytes]):
+    """The bytes of the few words that stand in every frame."""
+
+    def __missing__(self, word: str) -> bytes:
+        self[word] = word.encode()
+        return self[word]
 
 
 class Log(Protocol):
@@ -93,6 +104,9 @@ class Hub:
         self._filters: WeakValueDictionary[tuple[object, ...], Filter] = WeakValueDictionary()
         self._batches: dict[tuple[Filter, int], Batch] = {}
         self._batches_at, self._batches_bytes = 0, 0
+        self._blocks: dict[tuple[Filter, int], Batch] = {}
+        self._blocks_bytes = 0
+        self._kind_names = _Encoded()
         self._interned: dict[tuple[str, str], tuple[str, str]] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -100,14 +114,16 @@ class Hub:
 
     def publish(self, fact: Fact) -> EventId:
         """Give ``fact`` the next number, keep its frame, and wake the readers."""
-        event_id = EventId(self.epoch, self.head + 1)
-        self._keep(fact.topic, frame(fact.kind, encode(fact), id=event_id))
+        n = self.head + 1
+        words = (self.epoch.encode(), n, self._kind_names[fact.kind], encode(fact))
+        kept = b"id: %b-%d\nevent: %b\ndata: %b\n\n" % words
+        self._keep(fact.topic, kept)
         self.published += 1
         if self._log is not None:
-            self._unlogged.append(self._frames[self.head % self.history])
+            self._unlogged.append(kept)
         for wake in self._listeners:
             wake()
-        return event_id
+        return EventId(self.epoch, n)
 
     def begin(self, after: int) -> None:
         """Number on from event ``after`` of an earlier process; nothing was published yet."""
@@ -140,11 +156,12 @@ class Hub:
             self._log.append(frames, self.head)
 
     def _keep(self, topic: tuple[str, str], kept: bytes) -> None:
-        self.head += 1
-        slot = self.head % self.history
+        self.head = head = self.head + 1
+        slot = head % self.history
         self._frames[slot] = kept
         self._topics[slot] = self._interned.setdefault(topic, topic)
-        self._oldest = max(self._oldest, self.head - self.history + 1)
+        if self._oldest <= head - self.history:
+            self._oldest = head - self.history + 1
 
     # -- the readers' side ---------------------------------------------------------------------
 
@@ -199,17 +216,35 @@ class Hub:
     def batch(self, wishes: Filter, after: int) -> Batch:
         """Return what follows event ``after``, as far as one write goes.
 
-        The very same bytes go to every reader with this filter at this place.
+        The very same bytes go to every reader with this filter at this place. Readers that lag are
+        led to the same places, the ends of blocks; or each would soon need bytes of its own.
         """
         self.commit()
+        if self.head - after > BLOCK_EVENTS and wishes.conflate_ms is None:
+            return self._block(wishes, after)
         if self._batches_at != self.head or self._batches_bytes > SHARED_BYTES:
             self._batches.clear()
             self._batches_at, self._batches_bytes = self.head, 0
         found = self._batches.get((wishes, after))
         if found is None:
-            join = self._join if wishes.conflate_ms is None else self._conflate
-            found = self._batches[wishes, after] = join(wishes, after)
+            if wishes.conflate_ms is None:
+                found = self._join(wishes, after, self.head)
+            else:
+                found = self._conflate(wishes, after)
+            self._batches[wishes, after] = found
             self._batches_bytes += len(found.data)
+        return found
+
+    def _block(self, wishes: Filter, after: int) -> Batch:
+        """Return what follows ``after`` up to the end of its block: that never changes."""
+        found = self._blocks.get((wishes, after))
+        if found is None:
+            if self._blocks_bytes > KEPT_BYTES:
+                self._blocks.clear()
+                self._blocks_bytes = 0
+            upto = after - after % BLOCK_EVENTS + BLOCK_EVENTS
+            found = self._blocks[wishes, after] = self._join(wishes, after, upto)
+            self._blocks_bytes += len(found.data) + ENTRY_BYTES
         return found
 
     def gap(self, since: str, after: int, wishes: Filter, reason: str) -> tuple[bytes, int]:
@@ -244,17 +279,25 @@ class Hub:
         here = EventId(self.epoch, self.head)
         return frame(fact.kind, encode(fact), id=here, retry_ms=retry_ms)
 
-    def _join(self, wishes: Filter, after: int) -> Batch:
-        frames, topics, wants = self._frames, self._topics, wishes.wants
-        history, size, n = self.history, 0, after
-        joined: list[bytes] = []
-        while n < self.head and size < BATCH_BYTES:
-            n += 1
-            slot = n % history
-            if wants(topics[slot]):
-                joined.append(frames[slot])
-                size += len(frames[slot])
-        return Batch(b"".join(joined), len(joined), n)
+    def _join(self, wishes: Filter, after: int, upto: int) -> Batch:
+        """Join the events after ``after``, up to ``upto``: a block of them at most."""
+        if after == upto:
+            return Batch(b"", 0, upto)
+        first, end = (after + 1) % self.history, (upto + 1) % self.history
+        if first < end:
+            frames = self._wanted(wishes, first, end)
+        else:
+            frames = self._wanted(wishes, first, self.history) + self._wanted(wishes, 0, end)
+        return Batch(b"".join(frames), len(frames), upto)
+
+    def _wanted(self, wishes: Filter, first: int, end: int) -> list[bytes]:
+        """Return the frames in these slots that a filter lets through."""
+        frames, topics = self._frames[first:end], self._topics[first:end]
+        distinct = set(topics)
+        wanted = {topic for topic in distinct if wishes.wants(topic)}
+        if len(wanted) == len(distinct):
+            return frames
+        return [kept for kept, topic in zip(frames, topics, strict=True) if topic in wanted]
 
     def _conflate(self, wishes: Filter, after: int) -> Batch:
         """Join with the newest tick of each symbol alone; in the order of their numbers."""
@@ -311,6 +354,14 @@ class Reader:
             self.ended = True
             return warning + batch.data + hub.farewell()
         return warning + batch.data if warning else batch.data
+
+    def follow(self, batch: Batch) -> bool:
+        """Take a batch that others take too; refuse when something else comes first."""
+        if self._greeting or self._warned or self.ended:
+            return False
+        self.cursor = batch.upto
+        self.events += batch.events
+        return True
 
     def _warning(self) -> bytes:
         """Return word of a lag that is near the history's end; once, until it has recovered."""

@@ -66,9 +66,7 @@ class Liquidity(StrEnum):
     TAKER = "taker"
 
 
-class Command(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command", gc=False
-):
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command", gc=False):
     """Whatever the exchange may be told to do; it refers to nothing that could refer back to it."""
 
 

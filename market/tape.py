@@ -7,6 +7,7 @@ boot id has changed since a tape that was not closed, and a new epoch begins.
 """
 
 import fcntl
+import itertools
 import os
 import re
 import secrets
@@ -168,6 +169,8 @@ class Tape:
         """Put everything on the disk itself, and let the folder go."""
         try:
             self._finish(_CLOSED)
+            for path in self._segments():  # while it runs nothing waits for the disk
+                _synchronize(path)
         except OSError as error:  # what it lacks is then cut off, or begins a new epoch
             log.warning("tape_not_closed", problem=str(error), folder=str(self._folder))
         finally:
@@ -186,14 +189,13 @@ class Tape:
     def _finish(self, last: bytes) -> None:
         if self._segment is not None:
             _write(self._segment, last)
-            os.fsync(self._segment)
             os.close(self._segment)
             self._segment = None
 
     def _forget(self, upto: int) -> None:
         """Remove the segments whose events are all older than ``keep`` says."""
         segments = self._segments()
-        for path, following in zip(segments, segments[1:], strict=False):
+        for path, following in itertools.pairwise(segments):
             if _begins_after(following) <= upto - self._keep:
                 path.unlink()
 
@@ -304,3 +306,12 @@ def _boot_id() -> str:
 def _write(file: int, data: bytes) -> None:
     while data:
         data = data[os.write(file, data) :]
+
+
+def _synchronize(path: Path) -> None:
+    """Wait until the disk itself has a file."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

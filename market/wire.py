@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Self
 
 import msgspec
@@ -25,11 +24,11 @@ FACTS: Final = (Tick, Trade, BookUpdate, Candle, SourceState, Snapshot, Gap, Lag
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _WHOLE_SECOND: Final = re.compile(rb'("(?:time|since)":"[^"]{19})Z"')
+_COLON: Final = ord(":")
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-@dataclass(frozen=True, slots=True)
-class EventId:
+class EventId(msgspec.Struct, frozen=True):
     """The place of an event: the life of one history, and its number in it."""
 
     epoch: str
@@ -48,8 +47,11 @@ class EventId:
 def encode(value: object) -> bytes:
     """Return ``value`` as JSON: decimals as exact numbers, times in UTC to the microsecond."""
     data = _ENCODER.encode(value)
-    if _WHOLE_SECOND.search(data):  # the encoder leaves the microseconds out when they are zero
-        return _WHOLE_SECOND.sub(rb'\1.000000Z"', data)
+    at = data.find(b'Z"')
+    while at >= 0:
+        if data[at - 3] == _COLON:  # the encoder leaves the microseconds out when they are zero
+            return _WHOLE_SECOND.sub(rb'\1.000000Z"', data)
+        at = data.find(b'Z"', at + 1)
     return data
 
 
