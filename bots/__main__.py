@@ -76,7 +76,7 @@ def _run(asked: argparse.Namespace) -> int:
     try:
         asyncio.run(_until_stopped(_trade(make, settings, account, asked.events, log)))
     except MarketError as error:
-        log.error("stopped", reason=str(error))  # noqa: TRY400  the message says it all
+        log.error("stopped", reason=str(error))
         raise
     return 0
 

@@ -290,6 +290,7 @@ def _server(app: ASGIApp, settings: ServerSettings, farewell: Callable[[], None]
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # an address is what the socket says
         lifespan="on",
         timeout_graceful_shutdown=10,
     )

@@ -30,7 +30,7 @@ def main(env: Environment | None = None) -> int:
         app = create_app(settings, hub=hub, on_failure=_stop)
         asyncio.run(serve(app, settings.server, hub.close))
     except MarketError as error:
-        log.error("not_started", problem=str(error))  # noqa: TRY400  the port's owner is no bug
+        log.error("not_started", problem=str(error))
         return 1
     return 0
 

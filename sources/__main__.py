@@ -91,7 +91,7 @@ def _run(source: Source, settings: SourceSettings, *, failed: int) -> int:
     try:
         asyncio.run(serve(app, server, source.hub.close))
     except MarketError as error:
-        log.error("not_started", problem=str(error))  # noqa: TRY400  the port's owner is no bug
+        log.error("not_started", problem=str(error))
         return 1
     if source.failure is not None:
         sys.stderr.write(f"sources: {source.failure}\n")

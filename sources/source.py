@@ -111,7 +111,7 @@ class Source:
         try:
             await pace(self._plan, self._publish, held=self._held, burst=burst)
         except MarketError as error:  # a bad row: it says all there is to say
-            log.error("source_failed", symbol=self.symbol, problem=str(error))  # noqa: TRY400
+            log.error("source_failed", symbol=self.symbol, problem=str(error))
             self._fail(error)
         except Exception as error:  # whatever it is: a quiet market must not look like a calm one
             log.exception("source_failed", symbol=self.symbol, ticks=self.hub.published)
