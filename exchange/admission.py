@@ -153,5 +153,10 @@ def unknown_symbol(symbol: str) -> Refusal:
     return Refusal("unknown-symbol", f"{symbol} is not traded here")
 
 
+def unknown_account(name: str) -> Refusal:
+    """Return the refusal of an account that was never opened."""
+    return Refusal("unknown-account", f"there is no account {name}")
+
+
 def _within(value: Decimal, least: Decimal, most: Decimal) -> bool:
     return value.is_finite() and least <= value <= most and int(value.as_tuple().exponent) >= -12

@@ -4,8 +4,9 @@ from decimal import Decimal
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from exchange.accounts import Terms
 from exchange.rules import Rules
 from market.orders import (
     AmendOrder,
@@ -34,6 +35,13 @@ class Charter(Struct, frozen=True, kw_only=True):
     orders_kept: int = 50_000
     max_accounts: int = 10_000
 
+    @property
+    def terms(self) -> Terms:
+        """What an account may do until it is configured."""
+        return Terms(
+            starting_cash=self.starting_cash, self_trade_prevention=self.self_trade_prevention
+        )
+
 
 class OpenVenue(Command, frozen=True, kw_only=True, tag="open"):
     """Open under a charter: the first command of a journal, and of every start after it.
@@ -53,6 +61,12 @@ class ConfigureAccount(Command, frozen=True, kw_only=True, tag="configure"):
     leverage: Decimal | None = None
     starting_cash: Decimal | None = None
     self_trade_prevention: SelfTradePrevention | None = None
+
+    def changed(self, terms: Terms) -> Terms:
+        """Return ``terms`` with what is configured here."""
+        names = ("short_selling", "leverage", "starting_cash", "self_trade_prevention")
+        asked = {name: getattr(self, name) for name in names}
+        return structs.replace(terms, **{k: v for k, v in asked.items() if v is not None})
 
 
 class CancelOrders(Command, frozen=True, kw_only=True, tag="cancel_all"):

@@ -5,18 +5,15 @@ facts, byte for byte, wherever they are replayed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
-from hashlib import sha256
-from itertools import islice
-from typing import Any, Final, NamedTuple, Self
+from datetime import datetime
+from typing import Any, Self
 
 import msgspec
 from msgspec import structs
 
-from exchange.accounts import UNLIMITED, Account, AccountView, Ledger, Terms, Totals
-from exchange.admission import Admission, unknown_symbol
-from exchange.blotter import Blotter, OrderView, Ticket
+from exchange.accounts import Account, Ledger
+from exchange.admission import Admission, unknown_account, unknown_symbol
+from exchange.blotter import Blotter, Ticket
 from exchange.commands import (
     AdvanceTime,
     AnyCommand,
@@ -28,10 +25,12 @@ from exchange.commands import (
     OpenVenue,
 )
 from exchange.funds import Funds
-from exchange.matching import Depth, MatchingEngine, WorkingOrder
+from exchange.matching import MatchingEngine, WorkingOrder
+from exchange.outcome import STATUSES, Outcome
 from exchange.rules import Refusal
 from exchange.settlement import Settlement
-from exchange.venue_state import VenueState, adapted
+from exchange.venue_state import VenueState, adapted, digest, staying
+from exchange.venue_view import VenueView
 from market.events import Fact
 from market.orders import (
     AmendOrder,
@@ -42,66 +41,19 @@ from market.orders import (
     OrderRejected,
     PlaceOrder,
     ResumeTrading,
-    Status,
-    TradingState,
 )
 from market.values import Symbol
 
-STATUSES: Final = {
-    "unknown-symbol": 404,
-    "unknown-account": 404,
-    "unknown-order": 404,
-    "insufficient-funds": 409,
-    "insufficient-position": 409,
-    "not-cancellable": 409,
-    "post-only-would-take": 409,
-    "trading-state": 409,
-    "max-open-orders": 409,
-    "starting-cash-fixed": 409,
-    "too-many-accounts": 409,
-    "no-fresh-price": 503,
-}
-"""The HTTP status of each refusal; what is not named here is a 422."""
+__all__ = ["STATUSES", "Outcome", "Venue", "digest"]
 
 
-class Outcome(NamedTuple):
-    """What a command led to; a refused one changed nothing.
-
-    ``facts`` is everything that happened, to whomever. ``tickets`` are the orders that were placed,
-    amended or cancelled; ``repeated`` says that the order was placed before, under the same
-    ``client_order_id``, and is not placed again.
-    """
-
-    facts: Sequence[Fact] = ()
-    tickets: Sequence[Ticket] = ()
-    account: str | None = None
-    refusal: Refusal | None = None
-    repeated: bool = False
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything is different now; if not, the command need not be kept."""
-        return bool(self.facts) or not (self.refusal or self.repeated)
-
-    @property
-    def orders(self) -> list[OrderView]:
-        """The answers about its orders, as they stand: to be taken before the next command."""
-        if self.repeated:
-            return [ticket.first_view() for ticket in self.tickets]
-        return [ticket.view() for ticket in self.tickets]
-
-
-class Venue:
+class Venue(VenueView):
     """Instruments, books, accounts and orders; it is told to open before anything else."""
 
     def __init__(self) -> None:
-        self.time = datetime(1970, 1, 1, tzinfo=UTC)
-        self.ledger = Ledger()
-        self.marks: dict[Symbol, Decimal] = {}
-        self.blotter = Blotter(0)
+        super().__init__()
         self._fresh: set[Symbol] = set()
         self._next_order_id = 1
-        self._charter = Charter(instruments=())
         self._settlement = Settlement(self.ledger, self.blotter, self.marks)
         self._adopt(self._charter, self._engine_of(self._charter))
         self._handlers: dict[type[Command], Callable[[Any], Outcome]] = {
@@ -172,14 +124,7 @@ class Venue:
 
     def _account(self, name: str) -> Account:
         """Return the account, or the one that its first order would open."""
-        return self.ledger.find(name) or Account(name, self._terms())
-
-    def _terms(self) -> Terms:
-        charter = self._charter
-        return Terms(
-            starting_cash=charter.starting_cash,
-            self_trade_prevention=charter.self_trade_prevention,
-        )
+        return self.ledger.find(name) or Account(name, self._charter.terms)
 
     def _may_trade(self, working: WorkingOrder, facts: Sequence[Fact]) -> bool:
         """Tell the engine whether a stop order that was set off can be paid for at the market."""
@@ -206,7 +151,7 @@ class Venue:
 
     def _cancel_all(self, command: CancelOrders) -> Outcome:
         if command.account not in self.ledger:
-            return Outcome(refusal=_unknown_account(command.account))
+            return Outcome(refusal=unknown_account(command.account))
         symbol = command.symbol
         if symbol is not None and symbol not in self.instruments:
             return Outcome(refusal=unknown_symbol(symbol))
@@ -244,7 +189,7 @@ class Venue:
 
     def _configure(self, command: ConfigureAccount) -> Outcome:
         account = self._account(command.account)
-        terms = _changed(account.terms, command)
+        terms = command.changed(account.terms)
         refusal = self._admission.terms(account, command, terms)
         if refusal:
             return Outcome(refusal=refusal)
@@ -295,7 +240,7 @@ class Venue:
         if (old.instruments, old.rules) == (new.instruments, new.rules):
             self._adopt(new, self._engine)
             return Outcome()
-        symbols = frozenset(symbol for symbol, *_ in _grids(old) & _grids(new))
+        symbols = staying(old, new)
         outcome = self._withdraw(t for t in self.blotter if t.order.symbol not in symbols)
         engine = self._engine_of(new)
         engine.restore(adapted(self._engine.state(), engine.state(), symbols))
@@ -313,62 +258,6 @@ class Venue:
         self._settlement.sourced = frozenset(charter.sourced)
         self._admission = Admission(charter, engine, self._settlement, self._fresh)
         self.blotter.kept = charter.orders_kept
-
-    # --- questions ------------------------------------------------------------------------------
-
-    @property
-    def charter(self) -> Charter:
-        """What the venue opened under; without instruments before it did."""
-        return self._charter
-
-    def order(self, order_id: int) -> OrderView | None:
-        """Return an order as it stands, None when it was never placed or is forgotten."""
-        ticket = self.blotter.find(order_id)
-        return None if ticket is None else ticket.view()
-
-    def orders(
-        self, account: str, status: Status | None = None, limit: int = 1000
-    ) -> list[OrderView]:
-        """Return the orders of an account, newest first."""
-        found = (t for t in self.blotter.of(account) if status is None or t.status is status)
-        return [ticket.view() for ticket in islice(found, limit)]
-
-    def account(self, name: str) -> AccountView | None:
-        """Return an account as it stands, None when it was never opened."""
-        account = self.ledger.find(name)
-        return None if account is None else account.view(self.marks)
-
-    def accounts(self, *, own: bool = False) -> list[AccountView]:
-        """Return every customer's account, by name; with ``own`` the exchange's too."""
-        found = self.ledger.customers()
-        if own:
-            found += [self.ledger[name] for name in sorted(UNLIMITED)]
-        return [account.view(self.marks) for account in found]
-
-    def totals(self) -> Totals:
-        """Return what all accounts hold together, the exchange's own included."""
-        return self.ledger.totals()
-
-    def book(self, symbol: Symbol, depth: int = 10) -> Depth:
-        """Return the best levels of a book; KeyError when the symbol is unknown."""
-        return self._engine.book(symbol, depth)
-
-    @property
-    def symbols(self) -> tuple[Symbol, ...]:
-        """What is traded, in the order of the charter."""
-        return tuple(self.instruments)
-
-    def book_changes(self, symbol: Symbol) -> int:
-        """Return a number that grows whenever the book changes; KeyError when unknown."""
-        return self._engine.changes(symbol)
-
-    def trading_state(self, symbol: Symbol) -> TradingState:
-        """Return what the instrument allows; KeyError when the symbol is unknown."""
-        return self._engine.trading_state(symbol)
-
-    def is_fresh(self, symbol: Symbol) -> bool:
-        """Whether orders are taken: the source is heard, or the symbol needs none."""
-        return self._admission.stale(symbol) is None
 
     # --- snapshots ------------------------------------------------------------------------------
 
@@ -407,22 +296,3 @@ class Venue:
         engine.restore(state.engine)
         venue._adopt(state.charter, engine)
         return venue
-
-
-def digest(snapshot: bytes) -> str:
-    """Return the state hash of a snapshot."""
-    return sha256(snapshot).hexdigest()
-
-
-def _grids(charter: Charter) -> set[tuple[Symbol, Decimal, Decimal]]:
-    return {(of.symbol, of.tick_size, of.lot_size) for of in charter.instruments}
-
-
-def _changed(terms: Terms, command: ConfigureAccount) -> Terms:
-    names = ("short_selling", "leverage", "starting_cash", "self_trade_prevention")
-    asked = {name: getattr(command, name) for name in names}
-    return structs.replace(terms, **{k: v for k, v in asked.items() if v is not None})
-
-
-def _unknown_account(name: str) -> Refusal:
-    return Refusal("unknown-account", f"there is no account {name}")

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 
 from msgspec import Struct, structs
 
@@ -26,7 +27,16 @@ class VenueState(Struct, kw_only=True):
     engine: EngineState
 
 
-def adapted(old: EngineState, new: EngineState, staying: frozenset[Symbol]) -> EngineState:
+def staying(old: Charter, new: Charter) -> frozenset[Symbol]:
+    """Return the symbols that trade on the same grid under both charters."""
+    return frozenset(symbol for symbol, *_ in _grids(old) & _grids(new))
+
+
+def _grids(charter: Charter) -> set[tuple[Symbol, Decimal, Decimal]]:
+    return {(of.symbol, of.tick_size, of.lot_size) for of in charter.instruments}
+
+
+def adapted(old: EngineState, new: EngineState, symbols: frozenset[Symbol]) -> EngineState:
     """Return ``new``, an unused engine's, with the customers' orders of the symbols that stay.
 
     The house quotes again under its new rules, at the next price of the source.
@@ -34,6 +44,11 @@ def adapted(old: EngineState, new: EngineState, staying: frozenset[Symbol]) -> E
     kept = {
         pit.symbol: structs.replace(pit, orders=tuple(o for o in pit.orders if o.id >= 0))
         for pit in old.pits
-        if pit.symbol in staying
+        if pit.symbol in symbols
     }
     return structs.replace(old, pits=tuple(kept.get(pit.symbol, pit) for pit in new.pits))
+
+
+def digest(snapshot: bytes) -> str:
+    """Return the state hash of a snapshot."""
+    return sha256(snapshot).hexdigest()
