@@ -29,6 +29,7 @@ from exchange.desk import BusyError
 from exchange.exchange import Exchange
 from exchange.journal import JournalError
 from exchange.metrics import ExchangeCollector, exposition
+from exchange.pre_trade import RiskLimitError
 from exchange.prices import Prices
 from exchange.streams import AccountStream
 from market.broadcast import Broadcast
@@ -87,7 +88,12 @@ def create_app(exchange: Exchange) -> Starlette:
                 expose_headers=["Retry-After", "Link"],
             )
         ],
-        exception_handlers={**HANDLERS, BusyError: _on_busy, JournalError: _on_journal_error},
+        exception_handlers={
+            **HANDLERS,
+            BusyError: _on_busy,
+            JournalError: _on_journal_error,
+            RiskLimitError: _on_risk_limit,
+        },
         lifespan=lifespan,
     )
 
@@ -155,6 +161,20 @@ async def _on_busy(_: Request, error: Exception) -> Response:
 
 async def _on_journal_error(_: Request, __: Exception) -> Response:
     return problem(ProblemError(503, "journal-failed", "What was asked for may not be kept."))
+
+
+async def _on_risk_limit(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RiskLimitError)
+    denied = ProblemError(
+        409,
+        "risk-limit",
+        f"{error}.",
+        limit=error.limit,
+        bound=error.bound,
+        value=error.value,
+        standing=error.standing,
+    )
+    return problem(denied)
 
 
 def _version() -> str:

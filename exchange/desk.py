@@ -73,6 +73,8 @@ class Desk:
         self._shown: dict[Symbol, int] = {}
         self._show_is_due = self._has_failed = False
         self.commands, self.placed = 0, Counter[str]()
+        self.check: Callable[[AnyCommand], None] | None = None
+        """Asked before a command is looked at; it raises a MarketError to deny it."""
 
     @property
     def backlog(self) -> int:
@@ -89,12 +91,15 @@ class Desk:
 
         Raises:
             BusyError: too many commands wait; this one was not looked at.
+            RiskLimitError: risk lets the account only reduce its positions, and this does not.
             JournalError: it could not be kept; whether it will be there after a restart is open.
         """
         if self._has_failed:
             raise JournalError("the journal has failed, and nothing can be kept any more")
         if self._journal.backlog >= MOST_WAITING:
             raise BusyError(f"{MOST_WAITING} commands wait for the journal")
+        if self.check is not None:
+            self.check(command)
         outcome, kept = self._take(command)
         answer = Answer(outcome.refusal, outcome.orders)  # as they stand now, not when it is kept
         if isinstance(command, PlaceOrder):

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -19,6 +20,7 @@ from exchange.history_file import HISTORY
 from exchange.journal import DiskJournal, JournalError
 from exchange.leaderboard import standings
 from exchange.merging import Merging
+from exchange.pre_trade import PreTrade
 from exchange.recent import Recent
 from exchange.recovery import Told, opened
 from exchange.settings import JOURNAL, Settings
@@ -88,6 +90,9 @@ class Exchange:
         self.leaving = asyncio.Event()
         self._silent = set(settings.instruments)  # an opening venue has heard of none
         self.desk = self._open_desk()
+        self.pre_trade = PreTrade(settings.pre_trade) if settings.pre_trade is not None else None
+        if self.pre_trade is not None:
+            self.desk.check = partial(self.pre_trade.check, self.desk.venue)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -105,6 +110,8 @@ class Exchange:
             jobs = [self._watch(), self._report(), self._beat()]
             for symbol, url in self.settings.sources.items():
                 jobs.append(self.merging.read(symbol, self._feeds(url, client)))
+            if self.pre_trade is not None:
+                jobs.append(self.pre_trade.run())
             tasks = [asyncio.create_task(job) for job in jobs]
             for task in tasks:
                 task.add_done_callback(self._ended)

@@ -10,6 +10,7 @@ from exchange.api.keys import parse_keys
 from exchange.commands import Charter
 from exchange.history_file import Keeping
 from exchange.journal import Synchronous
+from exchange.pre_trade import PreTradeSettings
 from exchange.rules import House, Rules
 from market.errors import InvalidValueError, SettingsError
 from market.server import ServerSettings
@@ -52,6 +53,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ("*",)
     keys: Mapping[str, str] = field(default_factory=dict)
     orders_per_s: float = 0.0
+    pre_trade: PreTradeSettings | None = None
 
     @classmethod
     def from_env(cls, env: Environment) -> "Settings":
@@ -78,6 +80,7 @@ class Settings:
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
             keys=env.read("API_KEYS", parse_keys, default={}),
             orders_per_s=env.read("ORDERS_PER_S", real(0, 1e6)),
+            pre_trade=PreTradeSettings.from_env(env),
         )
 
 

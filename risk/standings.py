@@ -24,7 +24,7 @@ class StandingReport(Struct, frozen=True, kw_only=True):
 
 
 class Guard(Struct, frozen=True, kw_only=True):
-    """What survives of a portfolio's limits: the peak they count from, and at what it was halted."""
+    """What survives of the limits: the peak they count from, and the values that halted."""
 
     peak: float | None = None
     halted: dict[str, float] = {}
