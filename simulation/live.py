@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from bots.answers import AccountAnswer, OrderAnswer
-from market.events import Fact
+from market.events import Fact, State
 from market.feed import Feed, FeedEnded
 from market.orders import PlaceOrder, TradingStateChanged
 from market.settings import Environment, environment, instrument, port, symbols
@@ -45,6 +45,7 @@ from simulation.results import BotResult, RunResult
 from sources.settings import Settings
 
 PATIENCE_S: Final = 10.0
+POLL_S: Final = 0.05
 PRICED: Final = (PriceShock, VolatilityRegime, SourceStalls, SourceLies, SourceDies, News)
 CLOSED: Final = (Halt, ThinBook)  # the live exchange has no door for them
 
@@ -110,9 +111,7 @@ class LiveStage:
         """Play the events for as long as it takes, then end everything that was begun."""
         async with self._tasks:
             begun = [self._tasks.create_task(p.run()) for p in self._string(scenario).values()]
-            async with asyncio.timeout(PATIENCE_S):
-                for puppet in self.puppets.values():
-                    await puppet.up.wait()
+            await self._heard()
             self._began = asyncio.get_running_loop().time()
             begun.append(self._tasks.create_task(self._read()))
             begun.append(self._tasks.create_task(self._sample(sample_s)))
@@ -140,6 +139,25 @@ class LiveStage:
                     partial(self._before_tick, event.symbol),
                 )
         return self.puppets
+
+    async def _heard(self) -> None:
+        """Return when the exchange hears every source that is served here; ConfigError if never."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                for puppet in self.puppets.values():
+                    await puppet.up.wait()
+                while not all(self._states(await self._health())):
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError as error:
+            names = ", ".join(self.puppets)
+            raise ConfigError(f"the exchange does not listen to our sources of {names}") from error
+
+    async def _health(self) -> dict[str, str]:
+        answer = await self._client.get(f"{self._url}/health")
+        return dict(answer.json().get("sources", {}))
+
+    def _states(self, sources: Mapping[str, str]) -> list[bool]:
+        return [sources.get(symbol) == State.UP for symbol in self.puppets]
 
     def _schedule(self, event: AnyEvent) -> None:
         act = partial(self._act, event)

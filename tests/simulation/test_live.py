@@ -58,9 +58,9 @@ SCENARIO: dict[str, Any] = {
     "settings": {"SYMBOLS": "TCS"},
     "event": [
         {"do": "shock", "tick": 60, "symbol": "TCS", "move": -0.5},
-        {"do": "order", "at_s": 0.9, "symbol": "TCS", "side": "buy", "quantity": 3,
+        {"do": "order", "tick": 20, "symbol": "TCS", "side": "buy", "quantity": 3,
          "account": "fat", "starting_cash": 5000},
-        {"do": "order", "at_s": 0.9, "symbol": "TCS", "side": "buy", "quantity": 100_000,
+        {"do": "order", "tick": 90, "symbol": "TCS", "side": "buy", "quantity": 100_000,
          "account": "fatter"},
     ],
     "assertions": [
