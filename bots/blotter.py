@@ -1,8 +1,8 @@
 """What a bot has earned, from its own fills, to the last digit, by the average-cost method."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import Final
@@ -182,8 +182,6 @@ class Blotter:
         self._peak = max(self._peak, self.equity)
 
 
-@contextmanager
-def _exactly() -> Iterator[None]:
+def _exactly() -> AbstractContextManager[Context]:
     """Enough digits for every sum and product of prices and quantities below 10^12."""
-    with localcontext(_EXACT):
-        yield
+    return localcontext(_EXACT)
