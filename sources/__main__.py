@@ -15,16 +15,17 @@ import structlog
 from market.errors import InvalidValueError, MarketError, SettingsError
 from market.logs import configure_from
 from market.server import serve
-from market.settings import Environment, environment
+from market.settings import Environment, environment, symbols
 from market.values import Symbol, symbol
-from sources.app import create_app, live, process_prices, recorded
+from sources.app import create_app, live, process_prices, real, recorded
+from sources.binance import BinanceSettings
 from sources.command import facts_parser, live_parser, replay_parser
 from sources.facts import gates, log_returns
 from sources.facts_report import draw, table
 from sources.processes import create_process, generator
 from sources.recording import BadRowError, Columns, RecordingError, Row, heading, rows
 from sources.replay import Speed, replayed
-from sources.settings import Settings, SourceSettings
+from sources.settings import BINANCE, Settings, SourceSettings, process_name
 from sources.source import Source
 
 START: Final = 70_400.0  # of a process that no symbol gives a start
@@ -35,9 +36,19 @@ log = structlog.get_logger("sources")
 
 def run_live(env: Environment, asked: Namespace) -> int:
     """Stream a symbol's live prices until the process is asked to end."""
-    settings = Settings.from_env(env, _symbol(asked.symbol))
+    of = _symbol(asked.symbol)
+    if of in symbols(env) and process_name(env, of) == BINANCE:
+        return run_real(env, of)
+    settings = Settings.from_env(env, of)
     configure_from(env, f"source-{asked.symbol.lower()}")
     return _run(live(settings, on_failure=_stop), settings.source, failed=1)
+
+
+def run_real(env: Environment, of: Symbol) -> int:
+    """Stream a symbol's prices of a real market until the process is asked to end."""
+    settings = BinanceSettings.from_env(env, of)
+    configure_from(env, f"source-{of.lower()}")
+    return _run(real(settings, on_failure=_stop), settings.source, failed=1)
 
 
 def run_replay(env: Environment, asked: Namespace) -> int:

@@ -15,9 +15,10 @@ from market.events import Tick
 from market.hub import Hub
 from market.problems import HANDLERS
 from market.streaming import StreamSettings
+from sources.binance import BinanceFeed, BinanceSettings
 from sources.processes import generator
 from sources.quoting import Volumes
-from sources.settings import Settings, SourceSettings
+from sources.settings import BINANCE, Settings, SourceSettings
 from sources.source import Source, SourceStream
 from sources.ticker import Ticker, bursts, regular
 
@@ -66,6 +67,41 @@ def live(
         zip(dues(settings, seed), repeat(ticker(settings, seed, clock or SystemClock()).tick)),
         on_failure=on_failure,
     )
+
+
+def real(settings: BinanceSettings, on_failure: Callable[[], None] = lambda: None) -> Source:
+    """Return the source that a real market makes."""
+    return RealSource(settings, on_failure)
+
+
+class RealSource(Source):
+    """The ticks of a real market, as they come; health is 503 while they do not."""
+
+    def __init__(self, settings: BinanceSettings, on_failure: Callable[[], None]) -> None:
+        symbol, hub = settings.source.instrument.symbol, create_hub(settings.source.history)
+        super().__init__(symbol, BINANCE, hub, iter(()), on_failure=on_failure)
+        self.feed = BinanceFeed(settings)
+
+    async def emit(self) -> None:
+        """Publish every tick as it comes, for ever."""
+        await self.feed.run(self.hub.publish)
+
+    @property
+    def status(self) -> str:
+        """How the source is, in a word."""
+        return super().status if self.feed.is_live else "down"
+
+    def figures(self) -> dict[str, int]:
+        """Return what the source counts, for its health."""
+        feed, quotes = self.feed, self.feed.quotes
+        return {
+            **super().figures(),
+            "connections": feed.connections,
+            "stalls": feed.stalls,
+            "garbled": feed.garbled,
+            "missed_trades": quotes.missed,
+            "repeated_trades": quotes.repeated,
+        }
 
 
 def recorded(

@@ -19,6 +19,7 @@ from sources.processes import (
 )
 
 ANY: Final = real(-1e15, 1e15)
+BINANCE: Final = "binance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,9 @@ class Settings:
     def from_env(cls, env: Environment, of: Symbol) -> Self:
         """Read the settings of a symbol; raise SettingsError that names the wrong one."""
         source = SourceSettings.from_env(env, of)
-        name = env.read(f"{of}_PROCESS", one_of(*PROCESSES))
+        name = process_name(env, of)
+        if name == BINANCE:
+            raise SettingsError(f"{of}_PROCESS", f"{name} is the real market, and is not drawn")
         seed = env.optional("SEED", whole(0, 2**63 - 1))
         if name == "correlated" and seed is None:
             raise SettingsError("SEED", f"is empty, but {of}_PROCESS=correlated has to share one")
@@ -83,6 +86,11 @@ class Settings:
             arrivals=_arrivals(env, of),
             profile=IntradayProfile(depth=env.read(f"{of}_VOLUME_DEPTH", real(0, 1), default=0.0)),
         )
+
+
+def process_name(env: Environment, of: Symbol) -> str:
+    """Return what makes a symbol's prices; raise SettingsError when there is no such process."""
+    return env.read(f"{of}_PROCESS", one_of(*PROCESSES, BINANCE))
 
 
 def _start(env: Environment, of: Instrument) -> Decimal:

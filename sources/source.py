@@ -107,9 +107,8 @@ class Source:
 
     async def run(self) -> None:
         """Publish every tick when it is due; when they end or fail, end the stream too."""
-        burst = max(1, min(BURST, self.hub.history // 4))
         try:
-            await pace(self._plan, self._publish, held=self._held, burst=burst)
+            await self.emit()
         except MarketError as error:  # a bad row: it says all there is to say
             log.error("source_failed", symbol=self.symbol, problem=str(error))
             self._fail(error)
@@ -121,16 +120,25 @@ class Source:
             log.info("source_ended", symbol=self.symbol, ticks=self.hub.published)
             self.hub.close(ENDED)
 
+    async def emit(self) -> None:
+        """Publish every tick when it is due; return when there will be no more."""
+        burst = max(1, min(BURST, self.hub.history // 4))
+        await pace(self._plan, self._publish, held=self._held, burst=burst)
+
+    @property
+    def status(self) -> str:
+        """How the source is, in a word."""
+        return "down" if self.failure else "ended" if self.ended else "up"
+
+    def figures(self) -> dict[str, int]:
+        """Return what the source counts, for its health."""
+        return {"ticks": self.hub.published}
+
     async def health(self, _: Request) -> Response:
-        """Answer how the source is: 200, or 503 when its ticks have failed."""
-        status = "down" if self.failure else "ended" if self.ended else "up"
-        body = {
-            "status": status,
-            "symbol": self.symbol,
-            "process": self.process,
-            "ticks": self.hub.published,
-        }
-        code = 503 if self.failure else 200
+        """Answer how the source is: 200, or 503 when no ticks come."""
+        status = self.status
+        body = {"status": status, "symbol": self.symbol, "process": self.process, **self.figures()}
+        code = 503 if status == "down" else 200
         return Response(encode(body), status_code=code, media_type="application/json")
 
     def _fail(self, error: Exception) -> None:

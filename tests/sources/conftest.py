@@ -18,6 +18,7 @@ VARIABLES = {
     "MAX_STREAMS": "100",
     "MAX_STREAMS_PER_ADDRESS": "100",
     "REQUEST_TIMEOUT_S": "10",
+    "BINANCE_STALL_S": "30",
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "text",
     "LOG_MAX_BYTES": "1000000",
