@@ -63,6 +63,35 @@ class Recovered:
         return self.events[-1].id if self.events else self.start
 
 
+def recorded(folder: Path, decoder: Decoder | None = None) -> Iterator[Fact]:
+    """Yield what the tape in a folder holds: how everything stood at first, then each event.
+
+    The tape may be in use: nothing is locked, cut or removed, and what is being written is left
+    out, as are kinds that the decoder does not know. The oldest segment may be gone meanwhile.
+
+    Raises:
+        GarbledEventError: a segment is damaged, or events are missing in the middle.
+    """
+    known, head = decoder or Decoder(), None
+    for path in _segments(folder):
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        for found in map(_FRAME.fullmatch, raw[: raw.rfind(b"\n\n") + 2].split(b"\n\n")):
+            if found is None:  # a comment
+                continue
+            here, is_state = _parsed(found[1]), found[2] == b"snapshot"
+            if head is not None and here.n != head.n + (not is_state):
+                raise GarbledEventError("segment", f"{here} does not follow {head}")
+            fact = (
+                None if is_state and head is not None else known.decode(found[2].decode(), found[3])
+            )
+            head = here
+            if fact is not None:
+                yield fact
+
+
 class Tape:
     """A log of frames in a folder: at least the newest ``keep`` events of one epoch.
 
@@ -207,10 +236,14 @@ class Tape:
             path.unlink()
 
     def _segments(self) -> list[Path]:
-        """Return the paths of the newest epoch's segments, the oldest first."""
-        named = [path for path in self._folder.iterdir() if _SEGMENT.fullmatch(path.name)]
-        newest = max(named, key=lambda path: path.stat().st_mtime_ns, default=None)
-        return sorted(path for path in named if newest and path.name[:8] == newest.name[:8])
+        return _segments(self._folder)
+
+
+def _segments(folder: Path) -> list[Path]:
+    """Return the paths of the newest epoch's segments, the oldest first."""
+    named = [path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name)]
+    newest = max(named, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return sorted(path for path in named if newest and path.name[:8] == newest.name[:8])
 
 
 def _begins_after(path: Path) -> int:

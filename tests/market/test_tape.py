@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from market.errors import GarbledEventError
 from market.events import Snapshot
 from market.hub import Hub
 from market.server import ServerSettings, listening
-from market.tape import Recovered, Tape, TapeInUseError
-from market.wire import EventId, encode, frame
+from market.tape import Recovered, Tape, TapeInUseError, recorded
+from market.wire import Decoder, EventId, encode, frame
 from tests.builders import Market, a_hub
 from tests.streams import Proof, asked, eventually
 
@@ -377,3 +378,34 @@ def test_what_is_on_tape_can_be_read_again_while_it_runs(tmp_path: Path) -> None
     assert numbers == list(range(71, 96))
     assert facts == market.ticks[93:95]
     assert oldest <= 95 - 40
+
+
+# --- read by others while it is written ---
+
+
+def test_a_tape_in_use_is_read_without_a_trace(tmp_path: Path) -> None:
+    hub, tape, _ = a_taped_hub(tmp_path, 100)
+    market = Market(hub)
+    for _ in range(60):
+        market.run(1)
+        hub.commit()
+    last = segments(tmp_path)[-1]
+    with last.open("ab") as file:
+        file.write(b"id: 0000")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    facts = list(recorded(tmp_path))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert [fact.kind for fact in facts] == ["snapshot"] + ["tick"] * 60
+    tape.close()
+
+
+def test_a_tape_with_a_hole_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    lived(tmp_path, 60)
+    segments(tmp_path)[1].unlink()
+    with pytest.raises(GarbledEventError, match="does not follow"):
+        list(recorded(tmp_path))
+
+
+def test_kinds_that_a_reader_does_not_know_are_passed_over(tmp_path: Path) -> None:
+    lived(tmp_path, 10)
+    assert [fact.kind for fact in recorded(tmp_path, Decoder((Snapshot,)))] == ["snapshot"]
