@@ -52,6 +52,7 @@ class Charts:
             board,
             self.gallery,
             self.exchange,
+            self.archive,
             client,
             silence_s=silence_s,
             on_reset=self._reset,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 MOST_TICKS: Final = 1000
 MOST_CANDLES: Final = 1000
+TRIES: Final = 4
 
 
 class ExchangeAwayError(MarketError):
@@ -54,16 +56,13 @@ class ExchangeClient:
 
     async def get(self, path: str, wanted: type[T], query: Mapping[str, str] | None = None) -> T:
         """Return an answer as the type that is wanted; raise ExchangeAwayError without it."""
-        try:
-            answer = await self._client.get(self.url + path, params=query, timeout=self._timeout_s)
-        except httpx.HTTPError as error:
-            raise ExchangeAwayError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        if answer.status_code != 200:
-            raise ExchangeAwayError(f"HTTP status {answer.status_code}", answer.status_code)
-        try:
-            return msgspec.json.decode(answer.content, type=wanted, strict=False)
-        except msgspec.DecodeError as error:
-            raise ExchangeAwayError(f"{path}: {error}") from error
+        return self._decoded(path, await self._answer(path, query), wanted)
+
+    async def page(self, path: str, wanted: type[T]) -> tuple[T, str]:
+        """Return a page, and the path of the next one, "" when there is none."""
+        answer = await self._answer(path, None)
+        following = answer.links.get("next", {}).get("url", "")
+        return self._decoded(path, answer, wanted), following
 
     async def forward(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
@@ -75,6 +74,21 @@ class ExchangeClient:
             )
         except httpx.HTTPError as error:
             raise ExchangeAwayError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+
+    async def _answer(self, path: str, query: Mapping[str, str] | None) -> httpx.Response:
+        try:
+            answer = await self._client.get(self.url + path, params=query, timeout=self._timeout_s)
+        except httpx.HTTPError as error:
+            raise ExchangeAwayError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        if answer.status_code != 200:
+            raise ExchangeAwayError(f"HTTP status {answer.status_code}", answer.status_code)
+        return answer
+
+    def _decoded(self, path: str, answer: httpx.Response, wanted: type[T]) -> T:
+        try:
+            return msgspec.json.decode(answer.content, type=wanted, strict=False)
+        except msgspec.DecodeError as error:
+            raise ExchangeAwayError(f"{path}: {error}") from error
 
     async def instruments(self) -> list[InstrumentSeen]:
         """Return what can be traded."""
@@ -109,22 +123,26 @@ class Archive:
     async def history(self, symbol: str, interval: str, count: int) -> History:
         """Return the newest ``count`` candles, and the tick to go on after.
 
+        The candle that forms is built from ticks, as it will be from then on. Where it began
+        before the ticks that are at hand, it is the exchange's, taken while no tick came.
+
         Raises:
             ExchangeAwayError: the exchange does not answer.
         """
-        kept = await self._kept(symbol, interval, count)
         ticks = await self._exchange.ticks(symbol)
-        seq = ticks[-1].seq if ticks else 0
+        kept = await self._kept(symbol, interval, count)
         built, forming = _built(interval, ticks)
-        if kept is None:
-            return History(built[1:][-count:], forming, seq)  # the oldest may have begun before
-        closed = [as_candle(each) for each in kept if each.closed]
+        if kept is None or built:
+            return _joined(kept, built, forming, _newest(ticks), count)
+        seq = -1
+        for _ in range(TRIES):
+            if seq == (seq := _newest(ticks)):
+                break
+            kept = await self._kept(symbol, interval, count) or []
+            ticks = await self._exchange.ticks(symbol)
         begun = [as_candle(each) for each in kept if not each.closed]
-        if begun and (forming is None or not built):  # it began before the oldest tick at hand
-            return History(closed, begun[-1], seq)
-        after = closed[-1].time if closed else -1
-        missing = [candle for candle in built[1:] if candle.time > after]
-        return History(closed + missing, forming, seq)
+        closed = [as_candle(each) for each in kept if each.closed]
+        return History(closed, begun[-1] if begun else forming, seq)
 
     async def candles(
         self, symbol: str, interval: str, count: int, since: str = "", until: str = ""
@@ -150,7 +168,7 @@ class Archive:
         query = {"symbol": symbol, "interval": interval, "limit": str(min(count, MOST_CANDLES))}
         query |= {name: text for name, text in (("from", since), ("to", until)) if text}
         try:
-            found = await self._exchange.get("/candles", list[CandleSeen], query)
+            found = await self._pages(query, count)
         except ExchangeAwayError as error:
             if error.status not in {404, 405} or self._has_candles:
                 raise
@@ -158,6 +176,38 @@ class Archive:
             return None
         self._has_candles = True
         return found
+
+    async def _pages(self, query: Mapping[str, str], count: int) -> list[CandleSeen]:
+        """Return as many pages as it takes, in the order of time."""
+        forward = "from" in query
+        found: list[CandleSeen] = []
+        path = f"/candles?{urlencode(query)}"
+        while path:
+            page, path = await self._exchange.page(path, list[CandleSeen])
+            found = [*found, *page] if forward else [*page, *found]
+            if len(found) >= count or not page:
+                break
+        return found[:count] if forward else found[-count:]
+
+
+def _joined(
+    kept: list[CandleSeen] | None,
+    built: list[Candle],
+    forming: Candle | None,
+    seq: int,
+    count: int,
+) -> History:
+    """Return what is kept, and behind it what the ticks say that is newer."""
+    whole = built[1:]  # the oldest may have begun before the oldest tick
+    if kept is None:
+        return History(whole[-count:], forming, seq)
+    begin = whole[0].time if whole else float("inf") if forming is None else forming.time
+    closed = [candle for candle in map(as_candle, kept) if candle.time < begin]
+    return History([*closed, *whole], forming, seq)
+
+
+def _newest(ticks: list[Tick]) -> int:
+    return ticks[-1].seq if ticks else 0
 
 
 def _built(interval: str, ticks: list[Tick]) -> tuple[list[Candle], Candle | None]:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import msgspec
 import structlog
 
 from charts.board import WITHOUT_KEY, Board
-from charts.exchange_client import ExchangeAwayError, ExchangeClient
+from charts.candles import DAY_S
+from charts.exchange_client import Archive, ExchangeAwayError, ExchangeClient
 from charts.facts import MARKET_FACTS
 from charts.gallery import Gallery
 from market.errors import StreamError
@@ -37,7 +39,7 @@ class MarketReader:
     Args:
         board: where everything goes.
         gallery: the series that are kept up to date.
-        exchange: asked for what was there before the stream.
+        exchange, archive: asked for what was there before the stream.
         silence_s: without a byte for this long the stream is dead.
         on_reset: called when the market has begun anew.
     """
@@ -47,12 +49,14 @@ class MarketReader:
         board: Board,
         gallery: Gallery,
         exchange: ExchangeClient,
+        archive: Archive,
         client: httpx.AsyncClient,
         *,
         silence_s: float = 45.0,
         on_reset: Callable[[], None] = lambda: None,
     ) -> None:
-        self._board, self._gallery, self._exchange = board, gallery, exchange
+        self._board, self._gallery = board, gallery
+        self._exchange, self._archive = exchange, archive
         self._on_reset = on_reset
         self.feed = Feed(
             f"{exchange.url}/stream?events=tick,trade,book,source,trading_state",
@@ -132,6 +136,7 @@ class MarketReader:
 
     def _show(self, tick: Tick) -> None:
         known = self._board.get("tick", tick.symbol)
+        same_day = known is not None and known["time"].date() == tick.time.date()
         self._seq[tick.symbol] = tick.seq
         self.heard[tick.symbol] = monotonic()
         self._board.put(
@@ -142,7 +147,7 @@ class MarketReader:
                 "volume": tick.volume,
                 "time": tick.time,
                 "seq": tick.seq,
-                "reference": known["reference"] if known else tick.price,
+                "reference": known["reference"] if same_day else tick.price,
             },
         )
 
@@ -238,12 +243,13 @@ class MarketReader:
             for instrument in instruments:
                 facts = msgspec.structs.asdict(instrument)
                 self._board.put("instrument", instrument.symbol, facts)
+            for instrument in instruments:
                 await self._catch_up_on(instrument.symbol)
         except ExchangeAwayError as error:
             log.info("not_caught_up", problem=error.problem)
 
     async def _catch_up_on(self, symbol: str) -> None:
-        self._take_book(await self._exchange.get(f"/book/{symbol}", BookUpdate))
+        self._take_book(await self._exchange.get(f"/book/{quote(symbol, safe='')}", BookUpdate))
         if not self._board.entries("trade", symbol):
             await self._look_back_at_trades(symbol)
         if symbol not in self._sparks:
@@ -258,10 +264,10 @@ class MarketReader:
                 self._take_trade(trade)
 
     async def _look_back(self, symbol: str) -> None:
-        """Begin the sparkline and the reference of the change with the ticks that are at hand."""
-        ticks = await self._exchange.ticks(symbol)
-        prices = [float(tick.price) for tick in ticks[-SPARK:]]
+        """Begin the sparkline with the ticks at hand, and the change with the open of the day."""
+        prices = [float(tick.price) for tick in (await self._exchange.ticks(symbol))[-SPARK:]]
         self._sparks[symbol] = deque(prices, maxlen=SPARK)
+        days = await self._archive.candles(symbol, "1d", 1)
         known = self._board.get("tick", symbol)
-        if ticks and known:
-            self._board.put("tick", symbol, known | {"reference": ticks[0].price})
+        if days and known and days[-1].time == int(known["time"].timestamp()) // DAY_S * DAY_S:
+            self._board.put("tick", symbol, known | {"reference": days[-1].open})

@@ -70,7 +70,7 @@ class PaperMarket:
         self.accounts: list[dict[str, Any]] = []
         self.candles: list[dict[str, Any]] | None = None
         self.bodies: list[bytes] = []
-        self.answer = (200, {"order_id": 1})
+        self.answer: tuple[int, dict[str, Any]] = (200, {"order_id": 1})
 
     def tell(self, fact: Fact) -> None:
         if isinstance(fact, Tick):

@@ -42,11 +42,11 @@ async def browser(program: Callable[..., str]) -> AsyncIterator[Browser]:
         await opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(
     program: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Market]:
-    """The real processes, five ticks a second, for all tests of a module."""
+    """The real processes, five ticks a second, for all tests; whatever a test ends it starts again."""
     if not os.environ.get("CHROMIUM"):
         program(*NAMES)
     folder: Path = tmp_path_factory.mktemp("market")

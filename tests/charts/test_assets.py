@@ -37,7 +37,7 @@ def test_the_chart_library_is_the_very_file_that_was_looked_at() -> None:
 
 
 def test_a_library_without_its_file_is_an_error_that_names_it() -> None:
-    with pytest.raises(MissingAssetError, match="no file nothing.js"):
+    with pytest.raises(MissingAssetError, match=r"no file nothing\.js"):
         _ = Vendored("litecharts", "nothing.js", "nothing.js").path
 
 

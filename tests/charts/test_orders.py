@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 from charts.facts import AccountSeen, AccountSnapshot, OrderSeen
 from charts.orders import OpenOrders
@@ -15,7 +16,10 @@ from market.orders import (
 from market.values import Side, Symbol
 from tests.charts.builders import START
 
-ABOUT = {"order_id": 7, "account": "me", "symbol": Symbol("BTC"), "time": START}
+ABOUT: dict[str, Any] = {"order_id": 7, "account": "me", "symbol": Symbol("BTC"), "time": START}
+
+
+MONEY = ("cash", "equity", "realized_pnl", "unrealized_pnl", "fees")
 
 
 def accepted(quantity: int = 10) -> OrderAccepted:
@@ -36,11 +40,11 @@ def filled(quantity: int) -> OrderFilled:
     )
 
 
-def after(*facts: Fact) -> list[tuple[int, Decimal, Decimal]]:
+def after(*facts: Fact) -> list[tuple[int, int, int]]:
     orders = OpenOrders()
     for fact in facts:
         orders.take(fact)
-    return [(o["order_id"], o["quantity"], o["filled_quantity"]) for o in orders.shown()]
+    return [(o["order_id"], int(o["quantity"]), int(o["filled_quantity"])) for o in orders.shown()]
 
 
 def test_an_order_is_open_until_it_is_filled() -> None:
@@ -59,7 +63,7 @@ def test_an_order_changes_with_its_amendments() -> None:
 
 
 def test_a_snapshot_replaces_what_was_known() -> None:
-    money = dict.fromkeys(("cash", "equity", "realized_pnl", "unrealized_pnl", "fees"), Decimal(0))
+    money: dict[str, Any] = dict.fromkeys(MONEY, Decimal(0))
     order = OrderSeen(
         order_id=9,
         symbol="BTC",

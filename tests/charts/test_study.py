@@ -4,8 +4,8 @@ import struct
 import httpx
 import pytest
 
-from charts.picture import Painter, Picture, painted
 from charts.indicators import over
+from charts.picture import Painter, Picture, painted
 from tests.charts.builders import PaperMarket, a_tick, charts_over, waves
 from tests.charts.test_live import hears
 
