@@ -146,7 +146,7 @@ class LiveStage:
             async with asyncio.timeout(PATIENCE_S):
                 for puppet in self.puppets.values():
                     await puppet.up.wait()
-                while not all(self._states(await self._health())):
+                while not all(self._states(await self._health())):  # noqa: ASYNC110
                     await asyncio.sleep(POLL_S)
         except TimeoutError as error:
             names = ", ".join(self.puppets)

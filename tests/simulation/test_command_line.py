@@ -1,0 +1,81 @@
+import csv
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from simulation.__main__ import main
+from tests.simulation.runs import SECOND, a_config, ran
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    path = tmp_path / "short.toml"
+    path.write_text(f"days = {30 * SECOND}\n[risk]\non = false\n")
+    return path
+
+
+def test_a_run_prints_the_hash_of_its_log(
+    short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "events.log"
+
+    assert main(["run", str(short), "--seed", "7", "--log", str(log), "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert ran(a_config(30), 7)[1].log in said
+    assert log.read_bytes().startswith(b"source ")
+
+
+def test_a_sweep_prints_who_beats_whom(
+    short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.sqlite"
+    ask = ["sweep", str(short), "--seeds", "1..3", "--processes", "1", "--quiet"]
+
+    assert main([*ask, "--results", str(results)]) == 0
+    assert main([*ask, "--results", str(results)]) == 0
+    assert "investor beats hamster in" in capsys.readouterr().out
+    with sqlite3.connect(results) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (3,)
+    connection.close()
+
+
+def test_a_backtest_takes_a_strategy_file_and_recorded_prices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = tmp_path / "prices.csv"
+    with prices.open("w", newline="") as file:
+        csv.writer(file).writerows([("close",), *((100 + n % 5,) for n in range(50))])
+    example = Path(__file__).resolve().parents[2] / "examples" / "my_strategy.py"
+    ask = ["backtest", f"{example}:MyStrategy", "--data", f"META={prices}", "--column", "close"]
+
+    assert main([*ask, "--interval", "1", "--latency", "20", "--quiet"]) == 0
+    assert "50 ticks" in " ".join(capsys.readouterr().out.split())
+    assert main([*ask, "--quiet"]) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["run", "nowhere.toml"],
+        ["run", "--days", "-1"],
+        ["run", "--set", "HOUSE_LEVELS"],
+        ["run", "--set", "NO_SUCH=1"],
+        ["sweep", "--seeds", "x"],
+        ["sweep", "--processes", "0"],
+        ["backtest", "nowhere.py:X", "--data", "x.csv"],
+        ["play", "crash.toml", "--set", "HOUSE_LEVELS=many"],
+    ],
+)
+def test_a_question_that_makes_no_sense_is_answered_with_2(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*wrong, "--quiet"]) == 2
+    assert capsys.readouterr().err.startswith("simulation: ")
+
+
+def test_facts_need_enough_prices(capsys: pytest.CaptureFixture[str]) -> None:
+    market = Path(__file__).resolve().parents[2] / "simulation" / "population.toml"
+
+    assert main(["facts", str(market), "--days", "0.0002", "--quiet"]) == 2
+    assert "too few" in capsys.readouterr().err
