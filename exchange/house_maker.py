@@ -91,38 +91,42 @@ class HouseMaker:
     def _withdrawn(self, keys: Sequence[int]) -> list[Order]:
         """Take out and return every quote but the untouched ones at the wanted ``keys``."""
         quotes, lots, staying = self.quotes, self._lots, frozenset(keys)
-        gone = [
-            order
-            for key, order in quotes.items()
-            if key not in staying or order.shown < lots or order.level is None
-        ]
+        gone: list[Order] = []
+        bids: list[Order] = []
+        asks: list[Order] = []
+        for key, order in quotes.items():
+            stands = order.level is not None
+            if stands and order.shown == lots and key in staying:
+                continue
+            gone.append(order)
+            if stands:
+                (bids if key > 0 else asks).append(order)
         for order in gone:
             del quotes[order.key]
-        standing = [order for order in gone if order.level is not None]
-        self._book.bids.remove(*[order for order in standing if order.key > 0])
-        self._book.asks.remove(*[order for order in standing if order.key < 0])
+        self._book.bids.remove(*bids)
+        self._book.asks.remove(*asks)
         return gone
 
     def _quote(self, keys: Sequence[int], free: list[Order]) -> None:
         """Let the missing quotes at ``keys`` rest, ``free`` orders that left the book first."""
-        quotes = self.quotes
-        made = [self._made(key, free) for key in keys if key not in quotes]
-        for order in made:
-            quotes[order.key] = order
-        self._book.bids.add(*[order for order in made if order.key > 0])
-        self._book.asks.add(*[order for order in made if order.key < 0])
-
-    def _made(self, key: int, free: list[Order]) -> Order:
-        """Return a whole quote for ``key``, made of a free order where there is one."""
-        floor = self._floor
-        floor.house_id -= 1
-        request = self._bid if key > 0 else self._ask
-        if not free:
-            return Order(floor.house_id, request, key, self._lots)
-        order = free.pop()
-        order.id, order.request, order.key = floor.house_id, request, key
-        order.shown = self._lots
-        return order
+        quotes, lots, last_id = self.quotes, self._lots, self._floor.house_id
+        bids: list[Order] = []
+        asks: list[Order] = []
+        for key in keys:
+            if key in quotes:
+                continue
+            last_id -= 1
+            request, line = (self._bid, bids) if key > 0 else (self._ask, asks)
+            if free:
+                order = free.pop()
+                order.id, order.request, order.key, order.shown = last_id, request, key, lots
+            else:
+                order = Order(last_id, request, key, lots)
+            quotes[key] = order
+            line.append(order)
+        self._floor.house_id = last_id
+        self._book.bids.add(*bids)
+        self._book.asks.add(*asks)
 
     def _reach(self, side: BookSide, key: int) -> None:
         """Trade with every client's order that an order with ``key`` would; own quotes go."""

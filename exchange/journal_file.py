@@ -84,8 +84,7 @@ def moment(time: int) -> datetime:
 
 def linked(previous: str, seq: int, time: int, body: str) -> str:
     """Return the link of a record after the one whose link is ``previous``."""
-    text = f"{previous} {seq} {time} {body}"
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(f"{previous} {seq} {time} {body}".encode(), digest_size=16).hexdigest()
 
 
 def checked(records: Iterator[Record], start: Head) -> Iterator[Record]:
@@ -98,11 +97,12 @@ def checked(records: Iterator[Record], start: Head) -> Iterator[Record]:
     try:
         for record in records:
             seq += 1
-            if record.seq != seq:
-                raise BadRecordError(seq, f"it is missing; the next is {record.seq}")
-            if record.link != linked(link, seq, record.time, record.body):
+            found, time, body, its = record
+            if found != seq:
+                raise BadRecordError(seq, f"it is missing; the next is {found}")
+            if its != linked(link, seq, time, body):
                 raise BadRecordError(seq, "its link does not match what it says")
-            link = record.link
+            link = its
             yield record
     except sqlite3.Error as error:
         raise BadRecordError(seq + 1, f"SQLite cannot read it: {error}") from error
@@ -174,10 +174,11 @@ class JournalFile:
 
     def records(self, after: int = 0, until: int = 2**62) -> Iterator[Record]:
         """Yield the records in (after, until], unchecked; sqlite3.Error where it is torn."""
+        made = Record._make
         try:
             for row in self._connection.execute(_READ, (after, until)):
                 after = row[0]
-                yield Record(*row)
+                yield made(row)
                 if after == until:  # what follows may be torn, and is not asked for
                     return
         except sqlite3.Error:  # the driver reads a row ahead: the one before the damage is good
