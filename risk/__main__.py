@@ -1,8 +1,9 @@
-"""``python -m risk``: the environment, then the service, until the process is asked to end."""
+"""The risk service as a process: ``python -m risk``, or ``python -m risk report``."""
 
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import structlog
 
@@ -10,16 +11,25 @@ from market.errors import MarketError
 from market.logs import configure_from
 from market.server import serve
 from market.settings import Environment, environment
+from risk import audit
 from risk.app import create_app, create_hub
 from risk.settings import Settings
 
 log = structlog.get_logger("risk")
 
 
-def main(env: Environment | None = None) -> int:
-    """Serve; return 2 when a setting is wrong, 1 when the port is taken."""
+def main(env: Environment | None = None, arguments: Sequence[str] = ()) -> int:
+    """Do what the command line asks for; return 2 when a setting is wrong, 1 when a port is taken.
+
+    A command line that is wrong ends the process with 2.
+    """
+    given = environment() if env is None else env
+    return audit.main(arguments, given) if arguments else run(given)
+
+
+def run(given: Environment) -> int:
+    """Serve until the process is asked to end."""
     try:
-        given = env or environment()
         settings = Settings.from_env(given)
         configure_from(given, "risk")
     except MarketError as error:
@@ -41,4 +51,4 @@ def _stop() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(arguments=sys.argv[1:]))

@@ -25,6 +25,10 @@ from risk.report import CoverageReport, EstimateReport, TailReport
 PUBLISHED: Final = ("0.95", "0.99")
 ALL_LEVELS: Final = ("0.95", "0.975", "0.99")
 SCENARIOS_NEEDED: Final = 50
+FILTERED: Final = "filtered_historical"
+FILTERED_NEEDED: Final = 110
+"""Rows before its forecasts are judged: the worst of 100, which are left then, is the 99 % one."""
+
 UNHELD: Final = "a price of what is held, or the positions of the account, are not known yet"
 MAX_PAIRS: Final = 30
 REMAKE_TICKS: Final = 1_000_000
@@ -64,7 +68,11 @@ class Book:
         self._quick_of, self._quick_rows, self._quick_ticks = 0, 0, 0
         self.drift: float | None = None
         self._values: deque[float] = deque(maxlen=market.estimators.scenarios)
-        self.coverage = {level: Coverage(float(level)) for level in PUBLISHED}
+        self.coverage = {
+            **{level: Coverage(float(level)) for level in PUBLISHED},
+            **{f"{FILTERED} {level}": Coverage(float(level)) for level in PUBLISHED},
+        }
+        self.on_score: Callable[[float, Mapping[str, float]], None] = _unheard
 
     def hold(self, holdings: Holdings) -> None:
         """Hold something else from now on; the peak of the value stays."""
@@ -308,13 +316,14 @@ class Book:
         """Hold the last forecasts against a row of the clock, and make the next ones.
 
         Returns:
-            (level, zone now, zone before) of each forecast whose traffic light changed.
+            (name, zone now, zone before) of each forecast whose traffic light changed.
         """
         changed = []
         if self.holdings is not None and self.ready:
             self._values.append(self.value())
         if self._forecasts:
             loss = -float(self._profits(row[None, :])[0])
+            self.on_score(loss, self._forecasts)
             for level, forecast in self._forecasts.items():
                 before = self.coverage[level].zone
                 if (zone := self.coverage[level].see(loss, forecast)) is not None:
@@ -323,7 +332,7 @@ class Book:
         return changed
 
     def backtest(self) -> dict[str, CoverageReport]:
-        """Return how the reference's value at risk, one beat ahead, kept its promise."""
+        """Return how each value at risk, one beat of the clock ahead, kept its promise."""
         return {level: found.report() for level, found in self.coverage.items()}
 
     def _forecast(self) -> dict[str, float]:
@@ -331,8 +340,22 @@ class Book:
         if reference is None or clock is None or not self.ready or not self.held.any():
             return {}
         deviation = measures.volatility(reference, self.exposures()) * sqrt(clock.clock_s)
-        return {
+        found = {
             level: measures.gaussian_value_at_risk(deviation, float(level)) for level in PUBLISHED
+        }
+        return found | self._filtered_forecast(clock.decay)
+
+    def _filtered_forecast(self, decay: float) -> dict[str, float]:
+        pnl = self.scenario_returns()
+        if len(pnl) < FILTERED_NEEDED:
+            return {}
+        try:
+            filtered = measures.filtered_returns(pnl, decay)
+        except UnavailableError:  # nothing moved at first
+            return {}
+        return {
+            f"{FILTERED} {level}": measures.historical_value_at_risk(filtered, float(level))
+            for level in PUBLISHED
         }
 
     def _profits(self, rows: Array) -> Array:
@@ -363,6 +386,10 @@ class Book:
         names = self.market.symbols
         unseen = [names[i] for i in np.flatnonzero(self.held & ~self.market.seen).tolist()]
         return [*unseen, *self.foreign]
+
+
+def _unheard(_: float, __: Mapping[str, float]) -> None:
+    """Do nothing when forecasts are scored."""
 
 
 def _number(measure: Callable[[], float]) -> float | None:
