@@ -8,18 +8,18 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from exchange.journal_file import (
+from exchange.chain import (
     BadRecordError,
     Head,
     JournalError,
-    JournalFile,
     Record,
     Saved,
     checked,
     linked,
     moment,
 )
-from exchange.venue import digest
+from exchange.journal_file import JournalFile
+from exchange.venue_state import digest
 
 _SHOWN: Final = 20
 

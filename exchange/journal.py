@@ -17,22 +17,19 @@ from datetime import datetime
 from queue import SimpleQueue
 from typing import Final, Protocol, Self
 
-from exchange.journal_file import (
+from exchange.chain import (
     FIRST_LINK,
     BadRecordError,
     Head,
     JournalError,
-    JournalFile,
     Record,
     Saved,
-    Synchronous,
     checked,
     linked,
-    locked,
     microseconds,
     moment,
-    packed,
 )
+from exchange.journal_file import JournalFile, Synchronous, locked, packed
 
 __all__ = [
     "BACKLOG",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from exchange.chain import Head, JournalError, Record, Saved, moment
 from exchange.commands import decode
 from exchange.examination import (
     CorruptJournalError,
@@ -25,17 +26,10 @@ from exchange.examination import (
     lost_from,
     start_of,
 )
-from exchange.journal_file import (
-    Head,
-    JournalError,
-    JournalFile,
-    Record,
-    Saved,
-    Synchronous,
-    moment,
-)
+from exchange.journal_file import JournalFile, Synchronous
+from exchange.outcome import Outcome
 from exchange.repairs import Repair, proposed, repair, rewritten
-from exchange.venue import Outcome, Venue
+from exchange.venue import Venue
 from market.errors import MarketError
 from market.events import Fact
 from market.wire import encode

@@ -3,16 +3,9 @@
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from exchange.chain import BadRecordError, Head, Record, Saved, checked
 from exchange.examination import Lost, examine, good_states, lost_from
-from exchange.journal_file import (
-    BadRecordError,
-    Head,
-    JournalFile,
-    Record,
-    Saved,
-    checked,
-    locked,
-)
+from exchange.journal_file import JournalFile, locked
 
 _CHUNK: Final = 10_000
 

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from exchange.journal import linked, microseconds
-from exchange.journal_file import FIRST_LINK, JournalFile, Record
+from exchange.journal import FIRST_LINK, JournalFile, Record, linked, microseconds
 from simulation.config import RunConfig
 from simulation.errors import ConfigError
 from simulation.line import first_time
