@@ -26,7 +26,8 @@ from market.wire import Decoder
 log = structlog.get_logger("charts.accounts")
 
 EVERY_S: Final = 1.0
-AGAIN_S: Final = 5.0
+AGAIN_S: Final = 1.0
+LONGEST_S: Final = 60.0
 WANTED_S: Final = 300.0
 FILLS: Final = 300
 SHOWN: Final = 50
@@ -187,13 +188,15 @@ class AccountsReader:
             decoder=Decoder(ACCOUNT_FACTS),
             silence_s=self._silence_s,
         )
+        wait_s = AGAIN_S
         while True:
             try:
                 async for fact in feed:
                     self._take(account, fact)
             except StreamError as error:
                 log.info("account_not_followed", account=account, problem=error.problem)
-            await asyncio.sleep(AGAIN_S)
+                wait_s = min(2 * wait_s, LONGEST_S)
+            await asyncio.sleep(wait_s)
 
     def _take(self, account: str, fact: Fact) -> None:
         followed = self._followed.get(account)

@@ -46,6 +46,7 @@ class RiskReader:
         self._board, self._url, self._client = board, url.rstrip("/"), client
         self._accounts, self._tell = accounts, tell
         self._asked: dict[str, float] = {}
+        self._troubled = ""
         self.feed = Feed(
             f"{self._url}/stream",
             client=client,
@@ -103,8 +104,14 @@ class RiskReader:
         try:
             await self._client.get(f"{self._url}/risk", params={"account": account}, timeout=5.0)
         except httpx.HTTPError as error:
-            log.info("risk_not_asked", account=account, problem=repr(error))
+            self._trouble(type(error).__name__)
         else:
+            self._trouble("")
             if len(self._asked) > 1000:
                 self._asked.clear()
             self._asked[account] = now
+
+    def _trouble(self, problem: str) -> None:
+        if problem != self._troubled:
+            self._troubled = problem
+            log.info("risk_asked", problem=problem or "none")

@@ -46,7 +46,7 @@ async def browser(program: Callable[..., str]) -> AsyncIterator[Browser]:
 def running(
     program: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Market]:
-    """The real processes, five ticks a second, for all tests; whatever a test ends it starts again."""
+    """The real processes, five ticks a second, for all tests; what a test ends it starts again."""
     if not os.environ.get("CHROMIUM"):
         program(*NAMES)
     folder: Path = tmp_path_factory.mktemp("market")

@@ -13,10 +13,7 @@ TICKS = st.lists(
 def built(ticks: list[tuple[float, float, float]], interval_s: int) -> list[Candle]:
     builder = CandleBuilder(interval_s)
     closed = [builder.take(*tick) for tick in ticks]
-    return [
-        *(each for each in closed if each is not None),
-        builder.forming or Candle(0, *[0.0] * 5),
-    ]
+    return [each for each in (*closed, builder.forming) if each is not None]
 
 
 @given(TICKS, st.sampled_from([1, 5, 15]))
