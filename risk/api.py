@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from market.errors import MarketError
+from market.bodies import read_body
 from market.problems import ProblemError
 from market.wire import encode
 from risk.errors import (
@@ -22,10 +22,8 @@ from risk.metrics import exposition
 from risk.openapi import document
 from risk.portfolio import Portfolio
 from risk.report import RiskReport
-from risk.repositories import from_document, to_document
-from risk.service import RiskService, decoded
-
-MAX_BODY = 64 * 1024
+from risk.repositories import PortfolioDocument, of_document, to_document
+from risk.service import RiskService
 
 
 class RiskApi:
@@ -73,7 +71,7 @@ class RiskApi:
 
     async def put_portfolio(self, request: Request) -> Response:
         """Keep a portfolio and follow it; 201 when the name is new."""
-        portfolio = self._asked(_name(request), await _body(request))
+        portfolio = self._asked(_name(request), await read_body(request, PortfolioDocument))
         new = portfolio.name not in self._monitor.contexts
         if new and len(self._named()) >= self._service.settings.max_portfolios:
             raise ProblemError(409, "too-many-portfolios", "Delete one first.")
@@ -161,16 +159,13 @@ class RiskApi:
                 503, "exchange-away", str(error), headers={"Retry-After": "1"}
             ) from error
 
-    def _asked(self, name: str, body: bytes) -> Portfolio:
+    def _asked(self, name: str, asked: PortfolioDocument) -> Portfolio:
         try:
             value = self._service.settings.portfolio.value
-            portfolio = from_document(name, decoded(body), value=value)
+            portfolio = of_document(name, asked, value=value)
         except InvalidPortfolioError as error:
-            raise ProblemError(
-                422, "invalid-portfolio", str(error), fields={error.field: error.problem}
-            ) from error
-        except MarketError as error:
-            raise ProblemError(422, "invalid-json", str(error)) from error
+            wrong = [{"field": error.field, "problem": error.problem}]
+            raise ProblemError(422, "invalid-portfolio", str(error), errors=wrong) from error
         market = self._monitor.market
         if unknown := [each for each in portfolio.symbols if each not in market.index]:
             known = ", ".join(market.symbols)
@@ -197,18 +192,6 @@ def _name(request: Request) -> str:
     if ":" in name:
         raise ProblemError(422, "invalid-portfolio", "name: a colon is for accounts.")
     return name
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body; raise the 413 problem as soon as it is too long."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise ProblemError(
-                413, "body-too-large", f"{MAX_BODY} bytes at most.", headers={"Connection": "close"}
-            )
-    return body
 
 
 def _json(value: object, *, status: int = 200) -> Response:

@@ -1,143 +1,191 @@
-"""The description of the HTTP face, OpenAPI 3.1, made from the types that it answers with."""
+"""Every route of the service, described: what the OpenAPI document is made from."""
 
 from typing import Any, Final
 
-import msgspec
+from msgspec import Struct
 
-from risk.limits import LimitChanged, Limits
-from risk.report import BacktestChanged, LimitReport, PriceGapSeen, RiskReport
+from market.openapi import Operation, Parameter
+from market.openapi import document as described
+from risk.limits import Limits
+from risk.portfolio import Basis
+from risk.report import LimitReport, RiskReport
+from risk.repositories import PortfolioDocument
 from risk.standings import StandingReport
 
-_REF: Final = "#/components/schemas/{name}"
+_ABOUT: Final = "Live risk of portfolios; losses are positive, times are those of the data."
+_STREAM: Final = "text/event-stream"
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What every refusal says, RFC 9457."""
+class PortfolioView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A portfolio that is followed: its name, what stays the same in it, and what was asked for."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
-class PortfolioDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A portfolio: one of ``weights``, ``quantities`` and ``account``."""
-
+    name: str
+    basis: Basis
     weights: dict[str, float] | None = None
     quantities: dict[str, float] | None = None
     account: str | None = None
     value: float | None = None
-    cash: float = 0.0
+    cash: float | None = None
     limits: Limits | None = None
 
 
+class Health(Struct, frozen=True, kw_only=True):
+    """Whether the service is well, and the counts that say how its stream is."""
+
+    status: str
+    problems: list[str]
+    feed: str
+    sources: dict[str, str]
+    last: str | None
+    ticks: int
+    replayed: int
+    missed: int
+    garbled: int
+    rejected: int
+    streams: int
+    head: str
+
+
+def _path(name: str, about: str) -> Parameter:
+    return Parameter(name=name, about=about, schema={"type": "string"}, where="path")
+
+
+def _query(name: str, about: str, **schema: Any) -> Parameter:
+    return Parameter(name=name, about=about, schema={"type": "string"} | schema)
+
+
+_NAME: Final = _path("name", "A portfolio.")
+_STREAM_QUERY: Final = (
+    _query("events", "Kinds, comma-separated: risk, limit, backtest, price_gap; all of them."),
+    _query("portfolios", "Names of portfolios, comma-separated; all of them."),
+    _query("conflate", "Milliseconds in which one report of a portfolio comes at most."),
+    _query("last_event_id", "The last event that was read."),
+)
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/risk",
+        about="The newest report of the default portfolio, or of an account's positions.",
+        answer=RiskReport,
+        parameters=(_query("account", "An account."),),
+        problems=(404, 503),
+        tag="risk",
+    ),
+    Operation(
+        method="GET",
+        path="/risk/{portfolio}",
+        about="The newest report of a portfolio.",
+        answer=RiskReport,
+        parameters=(_path("portfolio", "A portfolio."),),
+        problems=(404, 503),
+        tag="risk",
+    ),
+    Operation(
+        method="GET",
+        path="/stream",
+        about="Events risk, limit, backtest and price_gap; resumed with Last-Event-ID.",
+        answer=_STREAM,
+        parameters=_STREAM_QUERY,
+        problems=(404, 422, 503),
+        tag="risk",
+    ),
+    Operation(
+        method="GET",
+        path="/portfolios",
+        about="Every portfolio that is followed.",
+        answer=list[PortfolioView],
+        tag="portfolios",
+    ),
+    Operation(
+        method="GET",
+        path="/portfolios/{name}",
+        about="One portfolio.",
+        answer=PortfolioView,
+        parameters=(_NAME,),
+        problems=(404,),
+        tag="portfolios",
+    ),
+    Operation(
+        method="PUT",
+        path="/portfolios/{name}",
+        about="Keep a portfolio and follow it: of weights, of quantities, or an account.",
+        answer=PortfolioView,
+        body=PortfolioDocument,
+        parameters=(_NAME,),
+        problems=(400, 409, 413, 422),
+        statuses={201: "It is new."},
+        tag="portfolios",
+    ),
+    Operation(
+        method="DELETE",
+        path="/portfolios/{name}",
+        about="Follow a portfolio no more; the default one comes back as it is configured.",
+        answer="",
+        parameters=(_NAME,),
+        problems=(404, 422),
+        status=204,
+        tag="portfolios",
+    ),
+    Operation(
+        method="POST",
+        path="/portfolios/{name}/arm",
+        about="Let every limit count from now: what was halted is active again.",
+        answer=StandingReport,
+        parameters=(_NAME,),
+        problems=(404,),
+        tag="limits",
+    ),
+    Operation(
+        method="GET",
+        path="/standings",
+        about="What every portfolio with limits may do: active, reducing or halted.",
+        answer=list[StandingReport],
+        tag="limits",
+    ),
+    Operation(
+        method="GET",
+        path="/limits",
+        about="Every limit of every portfolio: its bound, its value, whether it is kept.",
+        answer=dict[str, dict[str, LimitReport]],
+        tag="limits",
+    ),
+    Operation(
+        method="GET",
+        path="/scenarios",
+        about="The named shocks that every report applies, symbol by symbol; * is all others.",
+        answer=dict[str, dict[str, float]],
+        tag="risk",
+    ),
+    Operation(
+        method="GET",
+        path="/health",
+        about="What is wrong, if anything.",
+        answer=Health,
+        statuses={503: "Something is wrong."},
+        tag="process",
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        about="Numbers for Prometheus.",
+        answer="text/plain",
+        tag="process",
+    ),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        about="This document.",
+        answer="application/json",
+        tag="process",
+    ),
+)
+
+
 def document(version: str = "1") -> dict[str, Any]:
-    """Return the description."""
-    types = (
-        RiskReport,
-        BacktestChanged,
-        LimitChanged,
-        PriceGapSeen,
-        LimitReport,
-        StandingReport,
-        PortfolioDocument,
-        Problem,
-    )
-    _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Sandpit risk",
-            "version": version,
-            "summary": "Live risk of portfolios; losses are positive, times are those of the data.",
-        },
-        "paths": _paths(),
-        "components": {"schemas": schemas},
+    """Return the OpenAPI document of the service."""
+    made = described("Sandpit risk", version, _ABOUT, OPERATIONS)
+    made["paths"]["/openapi.json"]["get"]["responses"]["200"]["content"] = {
+        "application/json": {"schema": {"type": "object"}}
     }
-
-
-def _paths() -> dict[str, Any]:
-    account = _query("account", "Of this account's positions instead of the default portfolio.")
-    kinds = _query("events", "Kinds, comma-separated: risk, limit, backtest, price_gap.")
-    about = _query("portfolios", "Names of portfolios, comma-separated.")
-    report, portfolio = _ref(RiskReport), _ref(PortfolioDocument)
-    name, of = _path("name"), _path("portfolio")
-    body = {"requestBody": {"required": True, "content": _content(portfolio)}}
-    put = _answers("Keep and follow a portfolio", portfolio, 404, 409, 413, 422) | body
-    return {
-        "/risk": {"get": _answers("The newest report", report, 404, 503, parameters=[account])},
-        "/risk/{portfolio}": {
-            "get": _answers("Of one portfolio", report, 404, 503, parameters=[of])
-        },
-        "/portfolios": {"get": _answers("All portfolios", {"type": "array", "items": portfolio})},
-        "/portfolios/{name}": {
-            "parameters": [name],
-            "get": _answers("One portfolio", portfolio, 404),
-            "put": put,
-            "delete": {
-                "summary": "Follow it no more",
-                "responses": {"204": {"description": "Gone"}},
-            },
-        },
-        "/portfolios/{name}/arm": {
-            "parameters": [name],
-            "post": _answers("Let every limit count from now", _ref(StandingReport), 404),
-        },
-        "/standings": {
-            "get": _answers(
-                "What every portfolio with limits may do",
-                {"type": "array", "items": _ref(StandingReport)},
-            )
-        },
-        "/limits": {"get": _answers("Every limit of every portfolio", {"type": "object"})},
-        "/scenarios": {"get": _answers("The named shocks", {"type": "object"})},
-        "/stream": {"get": _stream(kinds, about)},
-        "/health": {"get": _answers("What is wrong, if anything", {"type": "object"}, 503)},
-        "/metrics": {"get": _answers("For Prometheus", {"type": "string"}, media="text/plain")},
-    }
-
-
-def _answers(
-    summary: str,
-    schema: dict[str, Any],
-    *problems: int,
-    parameters: list[dict[str, Any]] | None = None,
-    media: str = "application/json",
-) -> dict[str, Any]:
-    refusal = {"description": "A problem", "content": _content(_ref(Problem), _PROBLEM)}
-    responses = {"200": {"description": "OK", "content": _content(schema, media)}}
-    responses |= {str(status): refusal for status in problems}
-    found: dict[str, Any] = {"summary": summary, "responses": responses}
-    return found | ({"parameters": parameters} if parameters else {})
-
-
-def _stream(*parameters: dict[str, Any]) -> dict[str, Any]:
-    kinds = [_ref(kind) for kind in (RiskReport, LimitChanged, BacktestChanged, PriceGapSeen)]
-    told = _answers(
-        "Server-sent events; resume with Last-Event-ID",
-        {"oneOf": kinds},
-        404,
-        422,
-        503,
-        media="text/event-stream",
-    )
-    return told | {"parameters": list(parameters)}
-
-
-_PROBLEM: Final = "application/problem+json"
-
-
-def _content(schema: dict[str, Any], media: str = "application/json") -> dict[str, Any]:
-    return {media: {"schema": schema}}
-
-
-def _ref(of: type) -> dict[str, Any]:
-    return {"$ref": _REF.format(name=of.__name__)}
-
-
-def _query(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": {"type": "string"}}
-
-
-def _path(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    return made

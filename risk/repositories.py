@@ -130,7 +130,11 @@ def to_document(portfolio: Portfolio) -> dict[str, Any]:
     return document | ({"limits": bounds} if bounds else {})
 
 
-class _Document(msgspec.Struct, forbid_unknown_fields=True):
+class PortfolioDocument(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A portfolio as JSON says it: one of ``weights``, ``quantities`` and ``account``."""
+
     weights: dict[str, float] | None = None
     quantities: dict[str, float] | None = None
     account: str | None = None
@@ -146,9 +150,14 @@ def from_document(name: str, document: Any, *, value: float = 1_000_000.0) -> Po
         InvalidPortfolioError: it names the field that is wrong.
     """
     try:
-        found = msgspec.convert(document, _Document)
+        found = msgspec.convert(document, PortfolioDocument)
     except msgspec.ValidationError as error:
         raise InvalidPortfolioError(_field(str(error)), str(error)) from error
+    return of_document(name, found, value=value)
+
+
+def of_document(name: str, found: PortfolioDocument, *, value: float = 1_000_000.0) -> Portfolio:
+    """Return the portfolio of a document; raise InvalidPortfolioError, naming what is wrong."""
     given = [key for key in ("weights", "quantities", "account") if getattr(found, key) is not None]
     if len(given) != 1:
         raise InvalidPortfolioError("portfolio", "one of weights, quantities and account")
@@ -160,7 +169,7 @@ def from_document(name: str, document: Any, *, value: float = 1_000_000.0) -> Po
         raise InvalidPortfolioError(given[0], str(error)) from error
 
 
-def _portfolio(name: str, found: _Document, basis: Basis, value: float) -> Portfolio:
+def _portfolio(name: str, found: PortfolioDocument, basis: Basis, value: float) -> Portfolio:
     amounts = found.weights or found.quantities or {}
     return Portfolio(
         name=name,

@@ -6,11 +6,10 @@ from time import monotonic
 from typing import Final
 
 import httpx
-import msgspec
 import structlog
 
 from market.clock import SystemClock
-from market.errors import MarketError, StreamError
+from market.errors import StreamError
 from market.events import Fact, State, Tick
 from market.feed import Feed
 from market.hub import Hub
@@ -235,11 +234,3 @@ def main_numbers(report: RiskReport) -> dict[str, object]:
 def told(fact: Fact) -> dict[str, object]:
     """Return what a log line tells of a fact."""
     return {name: getattr(fact, name) for name in fact.__struct_fields__ if name != "time"}
-
-
-def decoded(body: bytes) -> object:
-    """Return the JSON in ``body``; raise MarketError when it is none."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise MarketError(str(error)) from error

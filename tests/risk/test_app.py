@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
 from market.events import SourceState, State
@@ -307,15 +308,49 @@ async def test_metrics_and_scenarios(tmp_path: Path) -> None:
         assert (await client.get("/limits")).json() == {"default": {}}
 
 
-async def test_every_route_is_described(tmp_path: Path) -> None:
+async def test_the_document_is_valid_and_every_route_is_in_it(tmp_path: Path) -> None:
     app = create_app(a_settings(NOWHERE, tmp_path))
     async with a_risk(a_settings(NOWHERE, tmp_path)) as client:
         described = (await client.get("/openapi.json")).json()
-    routes = {route.path for route in app.routes if isinstance(route, Route)}
-    assert routes - {"/openapi.json"} == set(described["paths"])
-    text = json.dumps(described)
-    for name in re.findall(r"#/components/schemas/(\w+)", text):
-        assert name in described["components"]["schemas"]
+    OpenAPIV31SpecValidator(described).validate()
+    routes = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    paths = described["paths"]
+    assert routes == {(method.upper(), path) for path, each in paths.items() for method in each}
+
+
+async def test_answers_are_as_the_document_says_whatever_is_asked(tmp_path: Path) -> None:
+    options = {
+        "--max-examples": "3",
+        "--seed": "1",
+        "--checks": "not_a_server_error,status_code_conformance,content_type_conformance,"
+        "response_schema_conformance",
+        "--phases": "examples,coverage",
+        "--exclude-path-regex": "stream",
+        "--generation-database": "none",
+    }
+    words = [word for option in options.items() for word in option]
+    async with (
+        an_exchange() as (exchange, url),
+        a_risk(a_settings(url, tmp_path, max_portfolios=5)) as client,
+    ):
+        exchange.accounts["me"] = {"cash": 5, "positions": []}
+        await healthy(client)
+        body = {"weights": {"BTC": 1}, "limits": {"max_gross": 1.0}}
+        await client.put("/portfolios/mine", json=body)
+        running = await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("schemathesis"),
+            *("run", str(client.base_url.join("/openapi.json")), *words, "--no-color"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told, _ = await running.communicate()
+        assert running.returncode == 0, told.decode()
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:
