@@ -279,7 +279,7 @@ export class EquityChart {
       this.lib.BaselineSeries,
       {
         baseValue: { type: "price", price: 0 }, priceFormat: format, lineWidth: 1, priceLineVisible: false,
-        topLineColor: "transparent", topFillColor1: "transparent", topFillColor2: "transparent", lastValueVisible: true,
+        topLineColor: "rgba(151, 157, 171, 0.01)", topFillColor1: "transparent", topFillColor2: "transparent", lastValueVisible: true,
       },
       1,
     );

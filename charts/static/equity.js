@@ -32,16 +32,14 @@ export class EquityPanel {
     $("equity-empty").hidden = total.length > 0;
   }
 
-  /** Add the accounts up, over the times at which all of them are known. */
+  /** Add the accounts up; before it was known, an account had what it was first seen with. */
   total(names) {
     const lists = names.map((name) => this.store.equity.get(name) ?? []).filter((list) => list.length);
     if (!lists.length) return [];
     const times = [...new Set(lists.flatMap((list) => list.map(([time]) => Math.floor(time))))].sort((a, b) => a - b);
-    const from = Math.max(...lists.map((list) => Math.floor(list[0][0])));
     const places = lists.map(() => 0);
     const found = [];
     for (const time of times) {
-      if (time < from) continue;
       let sum = 0;
       lists.forEach((list, index) => {
         while (places[index] + 1 < list.length && Math.floor(list[places[index] + 1][0]) <= time) places[index] += 1;

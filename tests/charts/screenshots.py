@@ -32,8 +32,8 @@ PAGES = (
 async def trade(running: Market) -> None:
     """Place a few orders of our own, so that there is something to see."""
     async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
-        for symbol, quantity in (("BTC", 2), ("META", 40)):
-            body = {"account": "me", "symbol": symbol, "quantity": quantity}
+        for symbol, lots in (("BTC", 2), ("META", 40)):
+            body = {"account": "me", "symbol": symbol, "quantity": lots}
             (await client.post("/buy", json=body)).raise_for_status()
         price = (await client.get("/market-data/BTC")).json()["price"]
         for side, away, quantity in (("buy", -3, 1.5), ("buy", -120, 2.0), ("sell", 140, 1.0)):
