@@ -1,4 +1,4 @@
-"""The exchange as a process: ``python -m exchange``, ``verify`` or ``repair``."""
+"""The exchange as a process: ``python -m exchange``, ``export``, ``verify`` or ``repair``."""
 
 import asyncio
 import signal
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from exchange import upkeep
+from exchange import export, upkeep
 from exchange.app import create_app
 from exchange.exchange import Exchange
-from exchange.settings import Settings, journal_path
+from exchange.settings import Settings, history_path, journal_path
 from market.clock import SystemClock
 from market.errors import MarketError
 from market.logs import configure_from
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None, env: Environment | None = None)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         env = env or environment()
+        if given[:1] == ["export"]:
+            return export.main(given[1:], history_path(env))
         return upkeep.main(given, journal_path(env)) if given else run(env)
     except MarketError as error:
         sys.stderr.write(f"exchange: {error}\n")
@@ -45,7 +47,7 @@ def run(env: Environment) -> int:
         exchange = Exchange(settings, SystemClock(), on_failure=stop)
         asyncio.run(serve(create_app(exchange), settings.server, exchange.leave))
     except MarketError as error:
-        log.error("not_started", problem=str(error))  # noqa: TRY400  it is no bug of ours
+        log.error("not_started", problem=str(error))
         return 1
     return 1 if failed else 0
 

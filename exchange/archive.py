@@ -119,6 +119,10 @@ class Archive:
         items = [bar.candle(symbol, length, closed=bar.time < newest) for bar in bars[:limit]]
         return Page(items, Place(bars[limit - 1].time) if len(bars) > limit else None)
 
+    def symbols(self) -> list[Symbol]:
+        """Return the symbols that have had a tick."""
+        return [symbol for (symbol,) in self._run("SELECT DISTINCT symbol FROM candles", ())]
+
     def close(self) -> None:
         """Let the file go."""
         self._connection.close()

@@ -6,7 +6,7 @@ minute, and not oftener than the beat. What is published is in the history like 
 replayed to whoever was away.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from exchange.candles import INTERVALS, LENGTHS, NAMES, Bar, CandleBuilder, plain
@@ -42,18 +42,18 @@ class CandleStream:
         """Go on from what is kept of a symbol; see CandleBuilder."""
         self._builders[symbol].restore(parts)
 
-    def take(self, tick: Tick) -> list[CandleKey]:
+    def take(self, tick: Tick) -> Sequence[CandleKey]:
         """Take in a tick, publish what it closed; return what had closed and holds it, too."""
         symbol, builder = tick.symbol, self._builders[tick.symbol]
         at, price, volume = plain(tick)
         self._changed.add(symbol)
-        if builder.is_late(at):
+        if at < builder.began:
             amended = [(symbol, length, time) for length, time in builder.closed_around(at)]
             builder.take(at, price, volume)
             return amended
         for length, bar in builder.take(at, price, volume):
             self._publish(bar.candle(symbol, length, closed=True))
-        return []
+        return ()
 
     def beat(self, now: float) -> None:
         """Publish what forms and has changed; ``now`` is in seconds, and never goes back."""

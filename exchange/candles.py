@@ -6,7 +6,7 @@ first; of ticks of the same time, the one that came first is the earlier. So a c
 ticks that are in it and not on how they came, and parts of a candle can be merged.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from itertools import pairwise
@@ -32,6 +32,8 @@ INTERVALS: Final[Mapping[str, int]] = {
 LENGTHS: Final = tuple(INTERVALS.values())
 LONGER: Final = tuple(enumerate(LENGTHS))[1:]
 NAMES: Final = {length: name for name, length in INTERVALS.items()}
+
+NEVER: Final = -(2**62)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _add: Final = Context(prec=60).add  # sums of volumes must not be rounded
@@ -150,13 +152,17 @@ class CandleBuilder:
     Only the shortest candle takes in ticks; a longer one takes in each shorter one when that
     closes, and has the parts that are still open merged in when it is asked for. A candle closes
     when a tick of a later one arrives: by the market's time, whatever the clock says.
+
+    Attributes:
+        began: when the shortest candle did; a tick from before that is late.
     """
 
-    __slots__ = ("_bars", "_until")
+    __slots__ = ("_bars", "_shortest", "_until", "began")
 
     def __init__(self) -> None:
         self._bars: list[Bar | None] = [None] * len(LENGTHS)
-        self._until = 0
+        self._shortest: Bar | None = None
+        self.began, self._until = NEVER, NEVER
 
     def restore(self, parts: Iterable[tuple[int, Bar]]) -> None:
         """Go on from bars by their lengths: the shortest whole, each longer without what is in it.
@@ -170,28 +176,25 @@ class CandleBuilder:
                 self._bars[level] = bar.within(length)
             else:
                 kept.merge(bar)
-        shortest = self._bars[0]
-        self._until = 0 if shortest is None else shortest.time + LENGTHS[0]
+        self._begin(self._bars[0])
 
-    def take(self, at: int, price: Decimal, volume: Decimal) -> list[Closed]:
+    def take(self, at: int, price: Decimal, volume: Decimal) -> Sequence[Closed]:
         """Take in a tick; return what it closed, the shortest first."""
-        shortest = self._bars[0]
-        if shortest is not None and at < self._until:
-            if at >= shortest.time:
+        shortest = self._shortest
+        if at < self._until and shortest is not None:
+            if at >= self.began:
                 shortest.add(at, price, volume)
             else:
                 self._take_late(at, price, volume)
-            return []
-        began = at - at % SECOND
+            return ()
         closed = [] if shortest is None else self._close(shortest, at)
-        self._bars[0] = Bar(began, price, price, price, price, volume, 1, at, at)
-        self._until = began + SECOND
+        self._begin(Bar(at - at % SECOND, price, price, price, price, volume, 1, at, at))
         return closed
 
-    def is_late(self, at: int) -> bool:
-        """Tell whether a tick of this time would belong to a candle that has closed."""
-        shortest = self._bars[0]
-        return shortest is not None and at < shortest.time
+    def _begin(self, shortest: Bar | None) -> None:
+        self._bars[0] = self._shortest = shortest
+        if shortest is not None:
+            self.began, self._until = shortest.time, shortest.time + SECOND
 
     def closed_around(self, at: int) -> Iterator[tuple[int, int]]:
         """Yield the length and the time of each candle around ``at`` that has closed."""

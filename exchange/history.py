@@ -29,7 +29,7 @@ from market.wire import EventId
 
 log = structlog.get_logger("exchange.history")
 
-FLUSH_S: Final = 0.1
+FLUSH_S: Final = 0.5  # whoever asks does not wait for it
 RETRY_S: Final = 1.0
 TRIM_S: Final = 0.02
 WAIT_S: Final = 1.0

@@ -123,7 +123,7 @@ class HistoryFile:
             raise HistoryError(f"{path}: {error}") from error
         except sqlite3.DatabaseError as error:
             aside = path.with_suffix(".damaged")
-            log.error("history_damaged", problem=str(error), kept_as=str(aside))  # noqa: TRY400
+            log.error("history_damaged", problem=str(error), kept_as=str(aside))
             _put_aside(path, aside)
             self._connection = _opened(path)
         self._count()
@@ -144,9 +144,8 @@ class HistoryFile:
         trades = [fact for fact in batch.facts if isinstance(fact, Trade)]
         with self._transaction():
             life = self._advance(batch.upto)
-            new = Counter(self._insert_ticks(ticks, life))
-            new += Counter(self._insert_trades(trades, life))
-            new += Counter(self._merge_candles(ticks))
+            new = self._insert_ticks(ticks, life)
+            new += self._insert_trades(trades, life)
             amended = list(self._amended(batch.late))
         self._rows += new
         return amended
@@ -218,41 +217,43 @@ class HistoryFile:
         )
         return int(life)
 
-    def _insert_ticks(self, ticks: Iterable[Tick], life: int) -> Iterator[Series]:
-        rows = [
-            (tick.symbol, microseconds(tick.time), tick.seq, life, tick.price, tick.volume)
-            for tick in ticks
-        ]
+    def _insert_ticks(self, ticks: Iterable[Tick], life: int) -> Counter[Series]:
+        """Keep ticks and merge them into the candles; return the new rows of each series."""
+        rows: list[tuple[object, ...]] = []
+        plain: dict[Symbol, list[tuple[int, Decimal, Decimal]]] = {}
+        for tick in ticks:
+            at = microseconds(tick.time)
+            rows.append((tick.symbol, at, tick.seq, life, tick.price, tick.volume))
+            plain.setdefault(tick.symbol, []).append((at, tick.price, tick.volume))
         self._insert("ticks", rows)
-        for symbol, at, *_ in rows:
-            yield Series("ticks", symbol)
-            self._newest[symbol] = max(at, self._newest.get(symbol, at))
+        new: Counter[Series] = Counter()
+        for symbol, found in plain.items():
+            new[Series("ticks", symbol)] = len(found)
+            new.update(self._merge_candles(symbol, folded(found)))
+            newest = max(at for at, _, _ in found)
+            self._newest[symbol] = max(newest, self._newest.get(symbol, newest))
+        return new
 
-    def _insert_trades(self, trades: Iterable[Trade], life: int) -> Iterator[Series]:
+    def _insert_trades(self, trades: Iterable[Trade], life: int) -> Counter[Series]:
         rows = [
             (of.symbol, microseconds(of.time), of.trade_id, life, of.price, of.quantity, of.side)
             for of in trades
         ]
         self._insert("trades", rows)
-        return (Series("trades", symbol) for symbol, *_ in rows)
+        return Counter(Series("trades", symbol) for symbol, *_ in rows)
 
-    def _merge_candles(self, ticks: Iterable[Tick]) -> Iterator[Series]:
-        """Merge the ticks into the candles; yield the series of each candle that is new."""
-        by_symbol: dict[Symbol, list[tuple[int, Decimal, Decimal]]] = {}
-        for tick in ticks:
-            found = by_symbol.setdefault(tick.symbol, [])
-            found.append((microseconds(tick.time), tick.price, tick.volume))
-        for symbol, plain in by_symbol.items():
-            rows: list[tuple[object, ...]] = []
-            for (length, time), part in folded(plain).items():
-                bar = next(self.bars(symbol, length, time, time + 1), None)
-                if bar is None:
-                    bar = part
-                    yield Series("candles", symbol, length)
-                else:
-                    bar.merge(part)
-                rows.append((symbol, length, *bar.values()))
-            self._insert("candles", rows)
+    def _merge_candles(self, symbol: Symbol, parts: dict[tuple[int, int], Bar]) -> Iterator[Series]:
+        """Merge parts into the candles; yield the series of each candle that is new."""
+        rows: list[tuple[object, ...]] = []
+        for (length, time), part in parts.items():
+            bar = next(self.bars(symbol, length, time, time + 1), None)
+            if bar is None:
+                bar = part
+                yield Series("candles", symbol, length)
+            else:
+                bar.merge(part)
+            rows.append((symbol, length, *bar.values()))
+        self._insert("candles", rows)
 
     def _insert(self, table: str, rows: Collection[tuple[object, ...]]) -> None:
         """Insert rows by one statement, which lets go of the interpreter's lock once, not a row."""

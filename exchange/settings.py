@@ -8,7 +8,7 @@ from typing import Final
 
 from exchange.api.keys import parse_keys
 from exchange.commands import Charter
-from exchange.history_file import Keeping
+from exchange.history_file import HISTORY, Keeping
 from exchange.journal import Synchronous
 from exchange.pre_trade import PreTradeSettings
 from exchange.rules import House, Rules
@@ -87,6 +87,11 @@ class Settings:
 def journal_path(env: Environment) -> Path:
     """Return where the journal is."""
     return env.read("DATA_DIR", Path) / JOURNAL
+
+
+def history_path(env: Environment) -> Path:
+    """Return where the history is."""
+    return env.read("DATA_DIR", Path) / HISTORY
 
 
 def _keeping(env: Environment) -> Keeping:

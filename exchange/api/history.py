@@ -9,7 +9,6 @@ import sqlite3
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NoBase64Error
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
@@ -23,6 +22,8 @@ from exchange.archive import EVER, Archive, Page, Place, SlowQueryError, Span
 from exchange.candles import INTERVALS, microseconds
 from exchange.history import History
 from exchange.recent import Recent
+from exchange.times import parsed_time
+from market.errors import InvalidValueError
 from market.events import Tick, Trade
 from market.problems import ProblemError
 from market.values import Symbol
@@ -30,9 +31,6 @@ from market.values import Symbol
 log = structlog.get_logger("exchange.api")
 
 MOST: Final = 1000
-_TIME: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+ -]\d\d:\d\d)", re.ASCII
-)
 _CURSOR: Final = re.compile(r"([fb])(-?\d{1,19})\.(-?\d{1,19})", re.ASCII)
 
 Item = TypeVar("Item")
@@ -80,7 +78,7 @@ class HistoryApi:
             detail = f"The history took too long ({error}); ask for less."
             raise ProblemError(503, "slow-query", detail, headers={"Retry-After": "1"}) from error
         except sqlite3.Error as error:
-            log.error("history_not_read", problem=str(error))  # noqa: TRY400  SQLite says it all
+            log.error("history_not_read", problem=str(error))
             raise ProblemError(503, "no-history", "The history cannot be read.") from error
 
     def _symbol(self, request: Request) -> Symbol:
@@ -145,14 +143,9 @@ def _time(request: Request, name: str) -> int | None:
     if text is None:
         return None
     try:
-        if found := _TIME.fullmatch(text):
-            date, clock, fraction, zone = found.groups("")
-            zone = zone.upper().replace(" ", "+").replace("Z", "+00:00")  # "+" is a space in URLs
-            time = datetime.fromisoformat(f"{date}T{clock}.{fraction[:6]:0<6}{zone}")
-            return microseconds(time.astimezone(UTC))
-    except (ValueError, OverflowError):
-        pass  # it looks like a time and is none
-    raise _invalid(name, "a time, RFC 3339, such as 2026-11-20T05:00:00Z")
+        return parsed_time(text)
+    except InvalidValueError as error:
+        raise _invalid(name, str(error)) from error
 
 
 def _cursor(place: Place, *, forward: bool) -> str:
