@@ -105,7 +105,7 @@ def test_a_herd_wakes_up_in_turmoil_and_more_in_a_fall() -> None:
             herd.decide(tick)
         return herd.activity(TCS)
 
-    assert activity(0.05) < 2 < activity(0.3) < activity(-0.3)
+    assert activity(0.05) < 1.5 < activity(0.5) < activity(-0.5)
 
 
 def test_a_habit_that_a_trader_has_not_is_refused() -> None:
