@@ -3,13 +3,17 @@
 ``python benchmarks/risk.py`` runs ours; skfolio and riskfolio-lib take part when they are installed
 in the same environment (they are no dependency of ours). Each time is the median of many calls, and
 beside it stands the largest relative difference from a plain numpy computation of the same numbers.
+``--soak 10000000`` feeds a watched portfolio so many ticks and prints what memory it takes.
 """
 
 import argparse
+import resource
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,11 +25,18 @@ import numpy as np
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: it too has a "risk"
 
+from market.events import Tick  # noqa: E402
+from market.values import Symbol  # noqa: E402
 from risk import measures  # noqa: E402
 from risk.arrays import Array  # noqa: E402
+from risk.book import Terms  # noqa: E402
 from risk.covariance import EwmaCovariance, LiveCovariance, ewma_covariance, sample_covariance  # noqa: E402
 from risk.drawdowns import Peak  # noqa: E402
 from risk.exposures import Exposures  # noqa: E402
+from risk.limits import Limits  # noqa: E402
+from risk.market_state import Estimators  # noqa: E402
+from risk.monitor import Monitor  # noqa: E402
+from risk.portfolio import Portfolio  # noqa: E402
 
 ROWS, SHOCKS = 500, 50
 HALF_LIVES_S = (60.0, 900.0, 86_400.0)
@@ -262,11 +273,49 @@ def ticks(size: int) -> list[Result]:
     return results
 
 
+def soak(count: int) -> None:
+    """Feed a watched portfolio ``count`` ticks, a report every thousandth; print the memory."""
+    names = tuple(Symbol(name) for name in ("BTC", "TCS", "META"))
+    monitor = Monitor(names, Estimators(), Terms(shocks={"crash": {"*": -0.1}}))
+    limits = Limits(max_var=1e9, max_drawdown=0.99)
+    monitor.put(Portfolio.of("default", {"BTC": 0.5, "TCS": 0.3, "META": 0.2}, limits=limits))
+    start, moves = datetime(2026, 1, 1, tzinfo=UTC), np.random.RandomState(1).randn(9973) * 1e-4
+    prices, begun = [70_400.0, 33.95, 505.47], perf_counter()
+    for n in range(count):
+        i = n % 3
+        prices[i] *= 1 + float(moves[n % 9973])
+        tick = Tick(
+            symbol=names[i],
+            price=Decimal(f"{prices[i]:.4f}"),
+            volume=Decimal(1 + n % 50),
+            time=start + timedelta(milliseconds=10 * n),
+            seq=n // 3 + 1,
+        )
+        monitor.take(tick)
+        if n % 1000 == 999:
+            monitor.report("default")
+            monitor.news()
+        if n in (9_999, 99_999) or (n + 1) % max(1, count // 10) == 0:
+            us = (perf_counter() - begun) / (n + 1) * 1e6
+            told = f"{us:6.1f} us each {_rss_mb():8.1f} MB"
+            print(f"{n + 1:>12,} ticks {told}, drift {monitor.report('default').drift}", flush=True)
+
+
+def _rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1000])
-    sizes = parser.parse_args().sizes
+    parser.add_argument("--soak", type=int, metavar="TICKS", help="memory over so many ticks")
+    asked = parser.parse_args()
+    sizes = asked.sizes
+    if asked.soak:
+        soak(asked.soak)
+        return
     warnings.simplefilter("ignore")
     for name, peer in (("skfolio", "skfolio"), ("riskfolio-lib", "riskfolio")):
         if not find_spec(peer):

@@ -7,6 +7,7 @@ hopeless forecast can seem perfect; sums of logarithms do not.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from math import comb, exp, lgamma, log
 
@@ -70,6 +71,7 @@ def conditional_coverage(count: LikelihoodRatio, independent: LikelihoodRatio) -
     return _ratio((count.statistic + independent.statistic) / 2, 2)
 
 
+@lru_cache(maxsize=4096)  # asked at every beat, of few different counts
 def traffic_light(observations: int, exceptions: int, probability: float = 0.01) -> Zone:
     """Return the zone: yellow from the 95 % point of the binomial, red from its 99.99 % point.
 
