@@ -1,7 +1,7 @@
 """The accounts onto the board: their money by asking, their orders and fills by their streams."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, time
@@ -50,6 +50,7 @@ class AccountsReader:
 
     Args:
         most: accounts that are followed at once; those a page asks for go first.
+        keys: of the accounts, where the exchange asks for them.
         tell: told of what goes wrong, as level, what and text.
     """
 
@@ -61,10 +62,12 @@ class AccountsReader:
         *,
         most: int,
         tell: Callable[[str, str, str], None],
+        keys: Mapping[str, str] | None = None,
         silence_s: float = 45.0,
     ) -> None:
         self._board, self._exchange, self._client = board, exchange, client
         self._most, self._tell, self._silence_s = most, tell, silence_s
+        self._keys = keys or {}
         self._followed: dict[str, Followed] = {}
         self._curves: dict[str, EquityCurve] = {}
         self._known: set[str] = set()
@@ -124,7 +127,20 @@ class AccountsReader:
         except ExchangeAwayError as error:
             if error.status not in {401, 403}:
                 raise
-        return await self._exchange.get("/leaderboard", list[AccountSeen])
+        standings = await self._exchange.get("/leaderboard", list[AccountSeen])
+        return [await self._with_positions(each) for each in standings]
+
+    async def _with_positions(self, account: AccountSeen) -> AccountSeen:
+        """Return an account as its owner sees it, where we have the key of one that we follow."""
+        if account.account not in self._keys or account.account not in self._followed:
+            return account
+        path = f"/accounts/{quote(account.account, safe='')}"
+        headers = self._headers(account.account)
+        return await self._exchange.get(path, AccountSeen, headers=headers)
+
+    def _headers(self, account: str) -> dict[str, str]:
+        secret = self._keys.get(account)
+        return {"X-API-Key": secret} if secret else {}
 
     def _chosen(self, accounts: list[AccountSeen]) -> list[AccountSeen]:
         """Return the accounts to show: those that are followed, then those that moved most."""
@@ -187,6 +203,7 @@ class AccountsReader:
             client=self._client,
             decoder=Decoder(ACCOUNT_FACTS),
             silence_s=self._silence_s,
+            headers=self._headers(account),
         )
         wait_s = AGAIN_S
         while True:

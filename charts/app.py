@@ -62,6 +62,7 @@ class Charts:
             self.exchange,
             client,
             most=settings.max_accounts,
+            keys=settings.keys,
             tell=self.market.tell,
             silence_s=silence_s,
         )

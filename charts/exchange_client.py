@@ -22,11 +22,17 @@ TRIES: Final = 4
 
 
 class ExchangeAwayError(MarketError):
-    """The exchange did not answer, or not what it should."""
+    """The exchange did not answer, or not what it should; ``type`` is its own word for that."""
 
-    def __init__(self, problem: str, status: int = 0) -> None:
+    def __init__(self, problem: str, status: int = 0, type: str = "") -> None:
         super().__init__(problem)
-        self.problem, self.status = problem, status
+        self.problem, self.status, self.type = problem, status, type
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why the exchange refused something, as far as it matters here."""
+
+    type: str = ""
 
 
 class CandleSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +60,19 @@ class ExchangeClient:
         self._client, self.url = client, url.rstrip("/")
         self._timeout_s = timeout_s
 
-    async def get(self, path: str, wanted: type[T], query: Mapping[str, str] | None = None) -> T:
+    async def get(
+        self,
+        path: str,
+        wanted: type[T],
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
         """Return an answer as the type that is wanted; raise ExchangeAwayError without it."""
-        return self._decoded(path, await self._answer(path, query), wanted)
+        return self._decoded(path, await self._answer(path, query, headers), wanted)
 
     async def page(self, path: str, wanted: type[T]) -> tuple[T, str]:
         """Return a page, and the path of the next one, "" when there is none."""
-        answer = await self._answer(path, None)
+        answer = await self._answer(path)
         following = answer.links.get("next", {}).get("url", "")
         return self._decoded(path, answer, wanted), following
 
@@ -75,13 +87,21 @@ class ExchangeClient:
         except httpx.HTTPError as error:
             raise ExchangeAwayError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
-    async def _answer(self, path: str, query: Mapping[str, str] | None) -> httpx.Response:
+    async def _answer(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         try:
-            answer = await self._client.get(self.url + path, params=query, timeout=self._timeout_s)
+            answer = await self._client.get(
+                self.url + path, params=query, headers=headers, timeout=self._timeout_s
+            )
         except httpx.HTTPError as error:
             raise ExchangeAwayError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         if answer.status_code != 200:
-            raise ExchangeAwayError(f"HTTP status {answer.status_code}", answer.status_code)
+            status = answer.status_code
+            raise ExchangeAwayError(f"HTTP status {status}", status, _type_of(answer))
         return answer
 
     def _decoded(self, path: str, answer: httpx.Response, wanted: type[T]) -> T:
@@ -170,7 +190,7 @@ class Archive:
         try:
             found = await self._pages(query, count)
         except ExchangeAwayError as error:
-            if error.status not in {404, 405} or self._has_candles:
+            if error.status not in {404, 405} or error.type.startswith("unknown-"):
                 raise
             self._has_candles = False
             return None
@@ -204,6 +224,13 @@ def _joined(
     begin = whole[0].time if whole else float("inf") if forming is None else forming.time
     closed = [candle for candle in map(as_candle, kept) if candle.time < begin]
     return History([*closed, *whole], forming, seq)
+
+
+def _type_of(answer: httpx.Response) -> str:
+    try:
+        return msgspec.json.decode(answer.content, type=Problem).type
+    except msgspec.DecodeError:
+        return ""
 
 
 def _newest(ticks: list[Tick]) -> int:

@@ -41,10 +41,10 @@ class Holding(Struct, frozen=True, kw_only=True):
 
 
 class AccountSeen(Struct, frozen=True, kw_only=True):
-    """An account as the exchange shows it."""
+    """An account as the exchange shows it; to others than its owner without cash and positions."""
 
     account: str
-    cash: Decimal
+    cash: Decimal = Decimal(0)
     equity: Decimal
     realized_pnl: Decimal
     unrealized_pnl: Decimal

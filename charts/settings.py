@@ -1,10 +1,11 @@
 """What the settings say about the charts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from market.server import ServerSettings
-from market.settings import Environment, port, real, whole
+from market.settings import Environment, port, real, whole, words
 from market.streaming import StreamSettings
 
 
@@ -18,6 +19,8 @@ class Settings:
         max_series: symbol and interval pairs that are kept up to date at once.
         max_accounts: accounts whose orders, fills and equity are followed.
         rate: messages a second to a page, at most.
+        keys: of the accounts that the page may show to all who reach it, where the exchange guards
+            them; the page itself is given none.
         var_limit_pct, drawdown_limit_pct: of a portfolio's value; the bars of the risk panel are
             full there.
     """
@@ -34,6 +37,7 @@ class Settings:
     rate: float = 10.0
     var_limit_pct: float = 10.0
     drawdown_limit_pct: float = 20.0
+    keys: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     @classmethod
     def from_env(cls, env: Environment) -> Self:
@@ -53,4 +57,11 @@ class Settings:
             rate=env.read("CHARTS_RATE", real(0.2, 50)),
             var_limit_pct=env.read("CHARTS_VAR_LIMIT_PCT", real(0.001, 1000)),
             drawdown_limit_pct=env.read("CHARTS_DRAWDOWN_LIMIT_PCT", real(0.001, 100)),
+            keys=env.optional("CHARTS_API_KEYS", _keys) or {},
         )
+
+
+def _keys(text: str) -> dict[str, str]:
+    """Return the secrets in ``name:secret,...``, by account."""
+    pairs = (word.partition(":") for word in words(text))
+    return {name: secret for name, _, secret in pairs}
