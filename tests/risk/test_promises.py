@@ -121,7 +121,7 @@ def _wrong(value: Any) -> bool:
     return isinstance(value, float) and not np.isfinite(value)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -160,7 +160,7 @@ async def _up(client: httpx.AsyncClient) -> None:
 async def test_a_killed_process_comes_back_with_what_it_was_told_and_what_it_halted(
     tmp_path: Path,
 ) -> None:
-    port = _free_port()
+    port = free_port()
     base = f"http://127.0.0.1:{port}"
     async with an_exchange() as (exchange, url), httpx.AsyncClient(base_url=base) as client:
         async with a_process(url, tmp_path, port):
