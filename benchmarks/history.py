@@ -4,9 +4,9 @@
 
 The stream is the exchange's own: a hub with its tape, served to readers on sockets that another
 process drains. Ticks are published in bursts as fast as the readers take them. Rounds with and
-without the history (ticks and candles of all intervals to SQLite, closes to the stream) alternate,
-so that whatever else the machine does falls on both; only their ratio is worth keeping. On a machine
-that is busy, go by the CPU time of the loop, which is what bounds the deliveries.
+without the history (ticks and candles of all intervals in SQLite, closes streamed) alternate,
+so that whatever else the machine does falls on both; only their ratio is worth keeping. On a busy
+machine, go by the CPU time of the loop, which is what bounds the deliveries.
 """
 
 import argparse
