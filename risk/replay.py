@@ -60,9 +60,13 @@ def replay(
     portfolio: Portfolio,
     since: datetime | None = None,
     until: datetime | None = None,
+    *,
+    points: int = MOST_POINTS,
 ) -> Record:
     """Return the record of a portfolio from ``since`` to ``until``; events before warm it up.
 
+    Args:
+        points: the most reports that it has.
     Raises:
         UnavailableError: there are no events of that time, or more than fit.
     """
@@ -71,7 +75,8 @@ def replay(
     times = [time for time in times if since is None or time >= since]
     if not times:
         raise UnavailableError("there are no ticks of that time")
-    return _Replay(settings, portfolio, times[0], max(times)).record(known)
+    step_s = max(settings.interval_s, (max(times) - times[0]).total_seconds() / points)
+    return _Replay(settings, portfolio, times[0], timedelta(seconds=step_s)).record(known)
 
 
 def _bounded(facts: Iterable[Fact], until: datetime | None) -> list[Fact]:
@@ -88,11 +93,9 @@ class _Replay:
     """One pass over recorded events."""
 
     def __init__(
-        self, settings: Settings, portfolio: Portfolio, since: datetime, until: datetime
+        self, settings: Settings, portfolio: Portfolio, since: datetime, step: timedelta
     ) -> None:
-        self._since, self._next = since, since
-        spread = (until - since) / MOST_POINTS
-        self._step = max(timedelta(seconds=settings.interval_s), spread)
+        self._since, self._next, self._step = since, since, step
         self._monitor = Monitor(settings.symbols, settings.estimators, settings.terms)
         self._monitor.put(portfolio)
         self._monitor.take(FeedOpened())

@@ -49,10 +49,10 @@ def test_filtered_forecasts_of_the_running_engine_keep_their_promise(seed: int) 
             hits.append(loss > forecasts[NAME])
 
     monitor.contexts["default"].book.on_score = score
-    for tick in garch_ticks(seed, 2100):
+    for tick in garch_ticks(seed, 1600):
         monitor.take(tick)
         monitor.contexts["default"].book.on_score = score  # the first price begins a new book
-    assert len(hits) > 1900
+    assert len(hits) > 1400
     assert kupiec(len(hits), sum(hits), 0.01).p_value > 0.05
 
 

@@ -18,7 +18,7 @@ from risk.audit import audit
 from risk.errors import UnavailableError
 from risk.limits import LimitChanged, Limits
 from risk.portfolio import Basis, Portfolio
-from risk.replay import MOST_POINTS, replay
+from risk.replay import replay
 from risk.report_page import page
 from risk.repositories import SqlitePortfolioRepository
 from risk.settings import Settings
@@ -73,9 +73,9 @@ def test_what_came_before_warms_up_and_is_not_told(tmp_path: Path) -> None:
 
 def test_a_long_time_is_told_in_a_bounded_number_of_reports(tmp_path: Path) -> None:
     settings = a_replay(tmp_path, interval_s=0.001)
-    ticks = [a_tick("BTC", 70_000.0 + k % 7, t=k, seq=k + 1) for k in range(3000)]
-    record = replay(ticks, settings, Portfolio.of("default", {"BTC": 1}))
-    assert MOST_POINTS / 2 < len(record.reports) <= MOST_POINTS + 1
+    ticks = [a_tick("BTC", 70_000.0 + k % 7, t=k, seq=k + 1) for k in range(500)]
+    record = replay(ticks, settings, Portfolio.of("default", {"BTC": 1}), points=100)
+    assert 50 < len(record.reports) <= 101
 
 
 def test_limits_that_were_breached_are_in_the_record(tmp_path: Path) -> None:
