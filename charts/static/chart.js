@@ -63,6 +63,7 @@ function candleColors() {
 export class PriceChart {
   constructor(container, onHover) {
     this.lib = globalThis.LightweightCharts;
+    this.container = container;
     this.chart = this.lib.createChart(container, options());
     this.rows = [];
     this.columns = {};
@@ -142,7 +143,9 @@ export class PriceChart {
     for (const row of rows) if (isSound(row)) this.join(row); // news may have come on top of the first
     this.rows = this.rows.slice(-SHOWN);
     this.redraw();
-    this.chart.timeScale().setVisibleLogicalRange({ from: this.rows.length - Math.max(50, Math.min(130, this.rows.length)), to: this.rows.length + 3 });
+    const most = Math.min(130, this.container.clientWidth / 6);
+    const count = this.rows.length;
+    this.chart.timeScale().setVisibleLogicalRange({ from: count - Math.max(40, Math.min(most, count)), to: count + 3 });
   }
 
   /** Take in rows that are new, or newer than what is shown of them; older ones are not drawn. */
