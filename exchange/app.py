@@ -105,7 +105,7 @@ def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
         "/docs": HTMLResponse(page(described), headers=PAGE_HEADERS),
         "/": RedirectResponse("/docs"),
     }
-    collector = ExchangeCollector(stream, exchange.merging, exchange.desk)
+    collector = ExchangeCollector(stream, exchange.merging, exchange.desk, exchange.history)
 
     async def kept(request: Request) -> Response:
         return answers[request.scope["path"]]

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from exchange.accounts import UNLIMITED
 from exchange.desk import Desk
+from exchange.history import History
 from exchange.merging import Merging
 from market.broadcast import Broadcast
 from market.events import State
@@ -19,8 +20,9 @@ Samples = Iterable[tuple[Sequence[str], float]]
 class ExchangeCollector(Collector):
     """The figures of the stream, of the sources and of the orders."""
 
-    def __init__(self, stream: Broadcast, merging: Merging, desk: Desk) -> None:
+    def __init__(self, stream: Broadcast, merging: Merging, desk: Desk, history: History) -> None:
         self._stream, self._merging, self._desk = stream, merging, desk
+        self._history = history
 
     def collect(self) -> Iterator[Metric]:
         """Yield every figure as it stands."""
@@ -28,6 +30,7 @@ class ExchangeCollector(Collector):
         yield from self._of_its_readers()
         yield from self._of_the_sources()
         yield from self._of_the_orders()
+        yield from self._of_the_history()
 
     def _of_the_stream(self) -> Iterator[Metric]:
         stream, hub = self._stream, self._stream.hub
@@ -87,6 +90,15 @@ class ExchangeCollector(Collector):
         )
         yield _gauge("journal_backlog", "Commands that wait for the journal.", desk.backlog)
         yield _gauge("journal_head", "Number of the newest command in the journal.", desk.head)
+
+    def _of_the_history(self) -> Iterator[Metric]:
+        of = self._history
+        yield _gauge("history_backlog", "Ticks and trades that wait to be written.", of.backlog)
+        yield _counter(
+            "history_overflows", "Times that writing failed or fell behind.", of.overflows
+        )
+        yield _counter("history_reread", "Events read from the tape for the history.", of.reread)
+        yield _counter("history_lost", "Events that were not on the tape, either.", of.lost)
 
 
 def exposition(collector: Collector) -> bytes:

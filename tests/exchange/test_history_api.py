@@ -123,10 +123,12 @@ async def test_a_history_that_cannot_be_read_is_a_problem_of_its_own(tmp_path: P
         with capture_logs() as logs:
             answer = await market.get("/candles?symbol=TCS&interval=1m")
             health = await market.get("/health")
+        metrics = (await market.get("/metrics")).text
 
     assert (answer.status_code, answer.json()["type"]) == (503, "no-history")
     assert [log["event"] for log in logs] == ["history_not_read"]
     assert health.status_code == 200
+    assert "sandpit_history_lost_total 0.0" in metrics
 
 
 async def test_candles_come_over_the_stream_as_they_form_and_once_they_close(
