@@ -174,7 +174,7 @@ class Exchange:
         if found.lost is not None:
             log.warning("journal_tail_cut", lost=str(found.lost))
         log.info("recovered", commands=found.head.seq, replayed=found.replayed)
-        self._journal = DiskJournal(file, found.head)
+        self._journal = DiskJournal(file, found.head, keep=self.settings.journal_keep or None)
         return Desk(
             found.venue,
             self._journal,

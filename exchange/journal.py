@@ -17,6 +17,8 @@ from datetime import datetime
 from queue import SimpleQueue
 from typing import Final, Protocol, Self
 
+import structlog
+
 from exchange.chain import (
     FIRST_LINK,
     BadRecordError,
@@ -51,6 +53,9 @@ __all__ = [
     "moment",
 ]
 
+log = structlog.get_logger("exchange.journal")
+
+SETTLE_S: Final = 2.0
 BACKLOG: Final = 10_000
 """Commands that may wait for the disk at once."""
 
@@ -116,12 +121,15 @@ class DiskJournal:
         self._flight: list[asyncio.Future[None]] = []
         self._scheduled = False
         self._packers: list[threading.Thread] = []
+        self._closing = threading.Event()
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
+        self._settler = threading.Thread(target=self._settle, name="journal-settler", daemon=True)
+        self._settler.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -132,6 +140,8 @@ class DiskJournal:
             await asyncio.sleep(0)
         for packer in self._packers:
             await asyncio.to_thread(packer.join)
+        self._closing.set()
+        await asyncio.to_thread(self._settler.join)
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         self._file.close()
@@ -226,6 +236,14 @@ class DiskJournal:
                 failure.__cause__ = error
                 self.failure = failure
                 self._loop.call_soon_threadsafe(self._crashed, failure)
+
+    def _settle(self) -> None:
+        """Keep the write-ahead log short, apart from the writer, which commands are waiting for."""
+        while not self._closing.wait(SETTLE_S):
+            try:
+                self._file.settle()
+            except JournalError as error:  # the log stays long; the writer settles it in the end
+                log.warning("journal_not_settled", problem=str(error))
 
     def _crashed(self, failure: JournalError) -> None:
         waiting = self._flight + [future for _, future in self._pending]

@@ -4,7 +4,7 @@ import fcntl
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Final, Literal, Self
 
@@ -13,6 +13,9 @@ import msgspec
 from exchange.chain import JournalError, Record, Saved
 
 Synchronous = Literal["full", "normal"]
+
+MOST_LOG_PAGES: Final = 50_000
+"""Of 4 KiB in the write-ahead log; beyond them a write has to wait until they are settled."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS commands
@@ -56,6 +59,7 @@ class JournalFile:
             if not read_only:
                 made.execute("PRAGMA journal_mode = WAL")
                 made.execute(f"PRAGMA synchronous = {self._synchronous}")
+                made.execute(f"PRAGMA wal_autocheckpoint = {MOST_LOG_PAGES}")
                 made.executescript(_SCHEMA)
             made.execute("SELECT count(*) FROM snapshots")
         except sqlite3.Error:
@@ -92,6 +96,14 @@ class JournalFile:
         """Put records on disk, all or none; raise JournalError when the disk will not."""
         with self._translated():
             self._connection.execute(_INSERT, (msgspec.json.encode(records).decode(),))
+
+    def settle(self) -> None:
+        """Move what the write-ahead log holds into the file; writes go on meanwhile.
+
+        It has a connection of its own: moving waits for the disk, and a write must not wait for it.
+        """
+        with self._translated(), closing(sqlite3.connect(self.path)) as apart:
+            apart.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def records(self, after: int = 0, until: int = 2**62) -> Iterator[Record]:
         """Yield the records in (after, until], unchecked; sqlite3.Error where it is torn."""

@@ -47,6 +47,7 @@ class Settings:
     status_s: float = 10.0
     synchronous: Synchronous = "normal"
     snapshot_every: int = 100_000
+    journal_keep: int = 0
     recent: int = 1000
     candle_interval_s: float = 0.25
     keeping: Keeping = field(default_factory=Keeping)
@@ -74,6 +75,7 @@ class Settings:
             status_s=env.read("STATUS_S", real(0.01, 1e6)),
             synchronous=_synchronous(env),
             snapshot_every=env.read("JOURNAL_SNAPSHOT_EVERY", whole(100, 10**9)),
+            journal_keep=env.read("JOURNAL_KEEP", whole(0, 10**12)),
             recent=env.read("RECENT", whole(1, 1_000_000)),
             candle_interval_s=env.read("CANDLE_INTERVAL_MS", whole(10, 60_000)) / 1000,
             keeping=_keeping(env),
