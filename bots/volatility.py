@@ -9,15 +9,22 @@ from typing import Final
 from market.events import Fact, Gap, Snapshot, Tick
 from market.values import Symbol
 
-HALF_LIFE_S: Final = 60.0
+HALF_LIFE_S: Final = 60.0  # at least; where prices come seldom it is GAPS of their mean gaps
+GAPS: Final = 11.2  # observations in a half-life of RiskMetrics' decay of 0.94
 HORIZON_S: Final = 60.0
 NORMAL_99: Final = 2.3263478740408408  # the 99 % quantile of the standard normal distribution
 _ENOUGH: Final = 10.0  # effective observations below which nothing is said
+_KNOWN: Final = 10  # gaps before the mean gap is believed
+_MEMORY: Final = 50  # gaps that the mean gap remembers
 
 
 @dataclass(slots=True)
-class _Rate:
-    """Decayed sums of one symbol: squared log returns, the seconds they took, the weights."""
+class Rate:
+    """Decayed sums of one symbol: squared log returns, the seconds they took, the weights.
+
+    The half-life is ``HALF_LIFE_S``, or ``GAPS`` mean gaps where that is more: of one price a
+    minute, 60 s would never keep more than three.
+    """
 
     price: float
     time: datetime
@@ -25,10 +32,13 @@ class _Rate:
     seconds: float = 0.0
     weight: float = 0.0
     weight_squared: float = 0.0
+    gaps: int = 0
+    mean_gap_s: float = 0.0
 
     def add(self, price: float, time: datetime) -> None:
         elapsed = max(0.0, (time - self.time).total_seconds())
-        decay = 2.0 ** (-elapsed / HALF_LIFE_S)
+        self._note_gap(elapsed)
+        decay = 2.0 ** (-elapsed / self.half_life_s)
         self.squares = self.squares * decay + log(price / self.price) ** 2
         self.seconds = self.seconds * decay + elapsed
         self.weight = self.weight * decay + 1.0
@@ -36,11 +46,24 @@ class _Rate:
         self.price, self.time = price, time
 
     @property
+    def half_life_s(self) -> float:
+        """The seconds after which a return counts half."""
+        return max(HALF_LIFE_S, GAPS * self.mean_gap_s)
+
+    @property
     def variance(self) -> float | None:
         """The variance of the log return per second; None before there is enough of it."""
         if not self.seconds or self.weight**2 < _ENOUGH * self.weight_squared:
             return None
         return self.squares / self.seconds
+
+    def _note_gap(self, gap: float) -> None:
+        if gap == 0:
+            return
+        if self.gaps >= _KNOWN:  # one outage must not pass for seldom prices, many gaps may
+            gap = min(gap, 10 * self.mean_gap_s)
+        self.gaps += 1
+        self.mean_gap_s += (gap - self.mean_gap_s) / min(self.gaps, _MEMORY)
 
 
 class Volatility:
@@ -50,7 +73,7 @@ class Volatility:
     """
 
     def __init__(self) -> None:
-        self._rates: dict[Symbol, _Rate] = {}
+        self._rates: dict[Symbol, Rate] = {}
 
     def seen(self, fact: Fact) -> None:
         """Take a fact in; the move over a gap or a fresh snapshot is not counted as one return."""
@@ -79,6 +102,6 @@ class Volatility:
         price = float(tick.price)
         rate = self._rates.get(tick.symbol)
         if rate is None:
-            self._rates[tick.symbol] = _Rate(price, tick.time)
+            self._rates[tick.symbol] = Rate(price, tick.time)
         else:
             rate.add(price, tick.time)
