@@ -64,6 +64,7 @@ class Book:
         self.guard = Peak()  # since its limits were armed, whatever was restarted
         self._forecasts: dict[str, float] = {}
         self._ready, self._ready_of, self._warm = False, -1, False
+        self._headline = self._in_use = market.estimators.headline
         self._quick: Exposures | None = None
         self._quick_of, self._quick_rows, self._quick_ticks = 0, 0, 0
         self.drift: float | None = None
@@ -114,10 +115,27 @@ class Book:
         """Return the derivative of the value by each level, shape (assets,)."""
         return self.market.exposures(self.quantities)
 
+    def half_life(self) -> int:
+        """Return the index of the half-life in use.
+
+        It is the shortest, from the configured one on, that is worth 10 returns of the held asset
+        known least; the configured one while none is.
+        """
+        sizes, headline = self._sizes(), self.market.estimators.headline
+        enough = (k for k in self.market.estimators.candidates if sizes[k] >= MIN_EFFECTIVE_SIZE)
+        return next(enough, headline) if self.held.any() else headline
+
     def effective_size(self) -> float:
         """Return what the estimate is worth for the held asset that is known least."""
-        sizes = self.market.live.effective_sizes()[self.market.estimators.headline]
-        return float(sizes[self.held].min()) if self.held.any() else float(sizes.max(initial=0.0))
+        return float(self._sizes()[self.half_life()])
+
+    def _sizes(self) -> Array:
+        """Return that for each half-life, shape (half-lives,)."""
+        sizes = self.market.live.effective_sizes()
+        worth: Array = (
+            sizes[:, self.held].min(axis=1) if self.held.any() else sizes.max(axis=1, initial=0.0)
+        )
+        return worth
 
     def samples(self) -> int:
         """Return the returns seen of the held asset with the fewest."""
@@ -127,10 +145,24 @@ class Book:
     def estimate(self) -> Estimate:
         """Return the covariance in use; raise UnavailableError while it is not worth 10 returns."""
         self.value()
-        size = self.effective_size()
-        if self.held.any() and size < MIN_EFFECTIVE_SIZE:
-            raise UnavailableError(f"warming: worth {size:.1f} returns, 10 are needed")
-        return choose(self.market.live.headline_rates, self._reference(), self.exposures())
+        sizes = self._sizes()[list(self.market.estimators.candidates)]
+        if self.held.any() and sizes.max() < MIN_EFFECTIVE_SIZE:
+            raise UnavailableError(f"warming: worth {sizes.max():.1f} returns, 10 are needed")
+        return choose(self._rates(self.half_life()), self._reference(), self.exposures())
+
+    def _rates(self, k: int) -> Array:
+        live = self.market.live
+        return live.headline_rates if k == self.market.estimators.headline else live.rates_of(k)
+
+    def half_life_reason(self, k: int) -> str:
+        """Return why half-life ``k`` is in use and not the configured one; "" when it is that."""
+        given = self.market.estimators
+        if k == given.headline:
+            return ""
+        return (
+            f"the configured {given.half_life_s:g} s are worth {self._sizes()[given.headline]:.1f}"
+            " returns, 10 are needed: the shortest half-life that is worth them is in use"
+        )
 
     def deviation(self, estimate: Estimate) -> float:
         """Return the standard deviation of the value over the horizon, money."""
@@ -156,15 +188,17 @@ class Book:
         if not (self.ready and self._is_warm(i)):
             self._quick = None
             return {}
-        quick = self._kept_current(i)
+        if self._in_use == self._headline:
+            quick = self._kept_current(i)
+        else:  # of prices that come seldom: the live estimator keeps the headline's rates alone
+            quick, self._quick = self._make_quick(), None
         return {name: _LIMITED[name](self, quick) for name in names}
 
     def _is_warm(self, i: int) -> bool:
         """Tell whether everything held is known well enough, when only ``i`` may have changed."""
-        size = self.market.live.effective_size(self.market.estimators.headline, i)
-        if size < MIN_EFFECTIVE_SIZE:
-            self._warm = False
-        elif not self._warm:
+        size = self.market.live.effective_size(self._headline, i)
+        if not self._warm or self._in_use != self._headline or size < MIN_EFFECTIVE_SIZE:
+            self._in_use = self.half_life()
             self._warm = self.effective_size() >= MIN_EFFECTIVE_SIZE
         return self._warm
 
@@ -193,7 +227,7 @@ class Book:
         self._quick_of, self._quick_ticks = market.restarts, 0
         self._quick_rows = 0 if clock is None else clock.rows
         self._quick = Exposures(
-            market.live.headline_rates,
+            self._rates(self._in_use),
             self.exposures(),
             np.where(market.by_difference, rows, np.expm1(rows)),
             np.array(moves).reshape(-1, len(market.symbols)),
@@ -224,7 +258,10 @@ class Book:
         live, x = self.market.live, self.exposures()
         reference, clock = self._reference(), self.market.reference
         rates = live.rates
+        k = self.half_life()
         return EstimateReport(
+            half_life_s=live.half_lives_s[k],
+            half_life_reason=self.half_life_reason(k),
             published=estimate.label,
             reason=estimate.reason,
             alarm=estimate.alarm,

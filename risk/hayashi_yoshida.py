@@ -59,6 +59,14 @@ class LiveCovariance:
             self._rates = np.array([sums / np.maximum(spans, _TINY) for sums, spans in found])
         return self._rates
 
+    def rates_of(self, k: int) -> Array:
+        """Return the covariance per second of half-life ``k`` alone, shape (assets, assets)."""
+        if self._rates is not None:
+            found: Array = self._rates[k]
+            return found
+        sums, spans = self._moments(k)
+        return np.asarray(sums / np.maximum(spans, _TINY))
+
     def update(self, i: int, time_s: float, level: float) -> Array | None:
         """Take a tick of asset ``i``: its log price (or price, by differences) at ``time_s``.
 

@@ -25,7 +25,8 @@ class Estimators:
 
     Attributes:
         half_lives_s: of the live estimator, all kept at once.
-        headline: the index of the one that is published as the portfolio's.
+        headline: the index of the one that is published as the portfolio's, while it is worth
+            enough; a longer one is where prices come seldom.
         clock_s: the step of the reference; None is 20 mean gaps of the slowest asset, at least 1 s.
         scenarios: rows kept for historical measures.
         stale_after_s: silence of an asset after which its price is stale, unless it is a slow one.
@@ -41,6 +42,12 @@ class Estimators:
     def half_life_s(self) -> float:
         """The half-life of the headline."""
         return self.half_lives_s[self.headline]
+
+    @property
+    def candidates(self) -> tuple[int, ...]:
+        """The indices of the half-lives that may be published, the headline first, then longer."""
+        longer = [k for k, each in enumerate(self.half_lives_s) if each > self.half_life_s]
+        return (self.headline, *sorted(longer, key=lambda k: self.half_lives_s[k]))
 
 
 @dataclass(frozen=True, slots=True)

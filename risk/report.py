@@ -21,7 +21,10 @@ class TailReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class EstimateReport(Struct, frozen=True, kw_only=True):
-    """Which covariance is in use, and what the others say; volatilities are at the horizon."""
+    """Which covariance is in use, and what the others say; volatilities are at the horizon.
+
+    ``half_life_s`` is the one in use; ``half_life_reason`` why it is not the configured one, or "".
+    """
 
     published: str
     reason: str
@@ -29,6 +32,8 @@ class EstimateReport(Struct, frozen=True, kw_only=True):
     live: dict[str, float | None]
     reference: float | None
     clock_s: float | None
+    half_life_s: float
+    half_life_reason: str
     n_eff: float
     relative_error: float | None
     attenuation: dict[str, float]

@@ -30,7 +30,7 @@ def conventions(book: Book) -> dict[str, Any]:
         "tails": "quote currency, scaled to horizon_s by the square root of time",
         "quantile_rule": "upper",
         "reference_half_life_s": None if clock is None else clock.half_life_s,
-        "half_life_s": book.market.estimators.half_life_s,
+        "half_life_s": book.market.estimators.half_lives_s[book.half_life()],
         "year_s": book.terms.year_s,
     }
 
