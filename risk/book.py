@@ -11,7 +11,7 @@ import numpy as np
 
 from market.values import Symbol
 from risk import measures
-from risk.arrays import Array
+from risk.arrays import Array, Flags
 from risk.backtests import Zone
 from risk.covariance import MIN_EFFECTIVE_SIZE, Estimate, choose, relative_error
 from risk.coverage import Coverage
@@ -93,7 +93,7 @@ class Book:
         """Whether everything held has a price; it changes only when an asset begins."""
         if self._ready_of != self.market.restarts:
             self._ready = not self.foreign and bool((self.market.seen | ~self.held).all())
-            self._ready_of = self.market.restarts
+            self._ready_of, self._warm = self.market.restarts, False
         return self._ready
 
     def value(self) -> float:
@@ -143,12 +143,24 @@ class Book:
         return int(intervals[self.held].min() if self.held.any() else intervals.max(initial=0))
 
     def estimate(self) -> Estimate:
-        """Return the covariance in use; raise UnavailableError while it is not worth 10 returns."""
+        """Return the covariance in use; raise UnavailableError while it is not worth 10 returns.
+
+        Of an asset that is on another clock than the rest there is none.
+        """
         self.value()
+        self._refuse_other_clocks(self.held)
         sizes = self._sizes()[list(self.market.estimators.candidates)]
         if self.held.any() and sizes.max() < MIN_EFFECTIVE_SIZE:
             raise UnavailableError(f"warming: worth {sizes.max():.1f} returns, 10 are needed")
         return choose(self._rates(self.half_life()), self._reference(), self.exposures())
+
+    def _refuse_other_clocks(self, which: Flags) -> None:
+        if found := self.market.behind(which):
+            told = "; ".join(f"{name}: {reason}" for name, reason in found.items())
+            raise UnavailableError(f"on another clock than the stream: {told}")
+
+    def _is_on_the_clock(self) -> bool:
+        return not (self.market.away & self.held).any()
 
     def _rates(self, k: int) -> Array:
         live = self.market.live
@@ -185,14 +197,22 @@ class Book:
 
         Those that need a price or an estimate which is not there yet are left out.
         """
-        if not (self.ready and self._is_warm(i)):
+        if not self.ready:
             self._quick = None
             return {}
+        quick = self._quick_now(i)
+        known = names if quick is not None else (n for n in names if n not in OF_ESTIMATES)
+        return {name: _LIMITED[name](self, quick) for name in known}
+
+    def _quick_now(self, i: int) -> Exposures | None:
+        """Return what the limits are read off right after a tick of ``i``; None while warming."""
+        if not self._is_warm(i):
+            self._quick = None
+            return None
         if self._in_use == self._headline:
-            quick = self._kept_current(i)
-        else:  # of prices that come seldom: the live estimator keeps the headline's rates alone
-            quick, self._quick = self._make_quick(), None
-        return {name: _LIMITED[name](self, quick) for name in names}
+            return self._kept_current(i)
+        quick, self._quick = self._make_quick(), None
+        return quick  # of prices that come seldom: only the headline's rates are kept current
 
     def _is_warm(self, i: int) -> bool:
         """Tell whether everything held is known well enough, when only ``i`` may have changed."""
@@ -323,12 +343,17 @@ class Book:
         }
 
     def against_benchmark(self, estimate: Estimate) -> dict[str, float | None]:
-        """Return beta, correlation and tracking error (at the horizon) to the benchmark weights."""
+        """Return beta, correlation and tracking error (at the horizon) to the benchmark weights.
+
+        Raises:
+            UnavailableError: an asset of the benchmark is on another clock.
+        """
         value = self.value()
         if value <= 0 or not self.terms.benchmark:
             return {}
         own = self.exposures() / value
         other = np.array([self.terms.benchmark.get(name, 0.0) for name in self.market.symbols])
+        self._refuse_other_clocks(other != 0)
         scaled = estimate.rates * self.terms.horizon_s
         return {
             "beta": _number(lambda: measures.beta(scaled, own, other)),
@@ -338,16 +363,21 @@ class Book:
 
     def stress(self) -> dict[str, float]:
         """Return the loss in money of each named scenario, and of the worst stretch seen."""
-        money = self.by_symbol(self.quantities * self.market.prices)
-        losses = {
-            name: measures.stress_loss({str(k): v for k, v in money.items()}, moves)
-            for name, moves in self.terms.shocks.items()
-        }
+        losses = self.shocked()
         clock = self.market.reference
-        if clock is not None and clock.rows >= SCENARIOS_NEEDED:
+        enough = clock is not None and clock.rows >= SCENARIOS_NEEDED
+        if clock is not None and enough and self._is_on_the_clock():
             worst = measures.worst_windows(clock.scenarios, self.exposures(), 10, 1)[0]
             losses["worst_window"] = -float(self._profits(worst[None, :])[0])
         return losses
+
+    def shocked(self) -> dict[str, float]:
+        """Return the loss in money of each named scenario."""
+        money = self.by_symbol(self.quantities * self.market.prices)
+        return {
+            name: measures.stress_loss({str(k): v for k, v in money.items()}, moves)
+            for name, moves in self.terms.shocks.items()
+        }
 
     def score(self, row: Array) -> list[tuple[str, Zone, Zone]]:
         """Hold the last forecasts against a row of the clock, and make the next ones.
@@ -358,7 +388,7 @@ class Book:
         changed = []
         if self.holdings is not None and self.ready:
             self._values.append(self.value())
-        if self._forecasts:
+        if self._forecasts and self._is_on_the_clock():
             loss = -float(self._profits(row[None, :])[0])
             self.on_score(loss, self._forecasts)
             for level, forecast in self._forecasts.items():
@@ -375,6 +405,8 @@ class Book:
     def _forecast(self) -> dict[str, float]:
         reference, clock = self._reference(), self.market.reference
         if reference is None or clock is None or not self.ready or not self.held.any():
+            return {}
+        if not self._is_on_the_clock():
             return {}
         deviation = measures.volatility(reference, self.exposures()) * sqrt(clock.clock_s)
         found = {
@@ -475,9 +507,17 @@ def _cornish_fisher(pnl: Array) -> TailReport:
     )
 
 
-def _historical_loss(_: Book, quick: Exposures) -> float:
-    tails = quick.historical()
+def _gaussian_loss(book: Book, quick: Exposures | None) -> float:
+    return quick.gaussian(book.terms.horizon_s)[0.99][0] if quick else 0.0
+
+
+def _historical_loss(_: Book, quick: Exposures | None) -> float:
+    tails = quick.historical() if quick else {}
     return tails[0.99][0] if tails else 0.0
+
+
+def _worst_stress(book: Book, quick: Exposures | None) -> float:
+    return quick.worst_stress() if quick else max((0.0, *book.shocked().values()))
 
 
 def _money(book: Book) -> Array:
@@ -485,16 +525,18 @@ def _money(book: Book) -> Array:
     return money
 
 
-def _concentration(book: Book, _: Exposures) -> float:
+def _concentration(book: Book, _: Exposures | None) -> float:
     money = _money(book)
     gross = float(money.sum())
     return float(money.max(initial=0.0)) / gross if gross > 0 else 0.0
 
 
-_LIMITED: Final[Mapping[str, Callable[[Book, Exposures], float]]] = {
-    "max_var": lambda book, quick: quick.gaussian(book.terms.horizon_s)[0.99][0],
+OF_ESTIMATES: Final = frozenset({"max_var", "max_historical_var"})
+
+_LIMITED: Final[Mapping[str, Callable[[Book, Exposures | None], float]]] = {
+    "max_var": _gaussian_loss,
     "max_historical_var": _historical_loss,
-    "max_stress": lambda _, quick: quick.worst_stress(),
+    "max_stress": _worst_stress,
     "max_drawdown": lambda book, _: book.guard.drawdown,
     "max_position": lambda book, _: float(_money(book).max(initial=0.0)),
     "max_gross": lambda book, _: float(_money(book).sum()),

@@ -10,6 +10,7 @@ import numpy as np
 
 from market.values import Symbol
 from risk.arrays import Array, Flags
+from risk.clocks import is_other_clock, span
 from risk.covariance import LiveCovariance, epps_attenuation
 from risk.market_data import MarketData
 from risk.reference import Reference
@@ -82,6 +83,7 @@ class MarketState:
         self.prices, self.volumes = np.zeros(size), np.zeros(size)
         self.levels, self.times = np.zeros(size), np.full(size, -inf)
         self.by_difference = np.zeros(size, dtype=bool)
+        self.away = np.zeros(size, dtype=bool)  # on another clock
         self.latest_s = -inf
         self.ticks = np.zeros(size, dtype=np.int64)
         self.illiquidity, self._traded = np.zeros(size), np.zeros(size, dtype=np.int64)
@@ -93,6 +95,8 @@ class MarketState:
     def see(self, data: MarketData) -> PriceGap | None:
         """Take the newest of one asset; time never goes back, so a late tick counts as of now.
 
+        One that is on another clock has a price and its own time, and no return.
+
         Returns:
             the gap that it ends, if it ends one. A symbol that is not of this market is counted
             only.
@@ -101,7 +105,16 @@ class MarketState:
         if i is None:
             self.unknown += 1
             return None
-        time_s = max(data.time.timestamp(), self.latest_s)
+        own_s = data.time.timestamp()
+        self._set_away(i, is_other_clock(own_s, self.latest_s))
+        self.prices[i], self.volumes[i] = data.price.value, data.volume.value
+        self.ticks[i] += 1
+        if self.away[i]:
+            self.times[i], self.changed = own_s, (-1, None)
+            return None
+        return self._count(i, max(own_s, self.latest_s), data)
+
+    def _count(self, i: int, time_s: float, data: MarketData) -> PriceGap | None:
         level = self._level(i, data.price.value)
         gap = None
         if self.times[i] == -inf:
@@ -112,10 +125,16 @@ class MarketState:
         self._beat(time_s)
         change = self.live.update(i, time_s, level)
         self.changed = (i, change)
-        self.prices[i], self.volumes[i] = data.price.value, data.volume.value
         self.levels[i], self.times[i], self.latest_s = level, time_s, time_s
-        self.ticks[i] += 1
         return gap
+
+    def _set_away(self, i: int, is_away: bool) -> None:
+        """Begin anew with an asset that changes its clock, either way."""
+        if self.away[i] != is_away:
+            self.away[i], self.times[i] = is_away, -inf
+            self.live.forget(i)
+            self.reference = None  # its clock was chosen with that asset, or without
+            self.restarts += 1
 
     @property
     def time(self) -> datetime | None:
@@ -134,6 +153,11 @@ class MarketState:
     def ages_s(self) -> Array:
         """Return the seconds since each asset's last tick, up to the newest of all."""
         return self.latest_s - self.times
+
+    def behind(self, which: Flags) -> dict[Symbol, str]:
+        """Return how far behind each asset of ``which`` is that is on another clock, in words."""
+        found, ages = np.flatnonzero(self.away & which).tolist(), self.ages_s()
+        return {self.symbols[i]: f"its times are {span(float(ages[i]))} behind" for i in found}
 
     def stale_limits_s(self) -> Array:
         """Return the silence after which each asset is stale: 5 mean gaps, or the set limit."""

@@ -99,7 +99,7 @@ class Reporter:
             tails={} if deviation is None else book.tails(deviation),
             marginal_value_at_risk=self._marginal(deviation, estimate),
             performance=book.performance(),
-            benchmark={} if estimate is None else book.against_benchmark(estimate),
+            benchmark=self._benchmark(estimate),
             stress={} if value is None else book.stress(),
             backtest=book.backtest(),
             limits=self._limits,
@@ -143,6 +143,11 @@ class Reporter:
             return {}
         return self._book.marginal(deviation, estimate)
 
+    def _benchmark(self, estimate: Estimate | None) -> dict[str, float | None]:
+        if estimate is None:
+            return {}
+        return self._try("benchmark", lambda: self._book.against_benchmark(estimate)) or {}
+
     def _diversification(self, estimate: Estimate | None) -> float | None:
         if estimate is None or not self._book.held.any():
             return None
@@ -158,7 +163,11 @@ class Reporter:
             for name, by in zip(market.symbols, market.by_difference, strict=True)
             if by and name in self._book.by_symbol(self._book.quantities)
         ]
-        return (*((lost,) if lost else ()), *flags, *differences)
+        away = [
+            f"{name}: on another clock, {reason}"
+            for name, reason in market.behind(self._book.held).items()
+        ]
+        return (*((lost,) if lost else ()), *flags, *differences, *away)
 
     def _try(self, name: str, number: Callable[[], T]) -> T | None:
         try:
