@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -25,6 +25,8 @@ SEND_BUFFER_BYTES: Final = 64 * 1024
 UNSENT_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 16 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
+LAST_S: Final = 5.0
+"""After the grace, for answers that go on though nobody is there to hear them."""
 OUTLET: Final = "sandpit.outlet"
 LINGER_S: Final = 1.0
 
@@ -239,6 +241,7 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._farewell, self._grace_s = farewell, grace_s
+        self._asked_to_end = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve; raise MarketError when the application does not start."""
@@ -267,13 +270,40 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Ask the server to end."""
         self.should_exit = True
+        self._asked_to_end.set()
+
+    async def main_loop(self) -> None:
+        """Serve until asked to end; uvicorn's own loop would notice a tenth of a second later."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 10
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked_to_end.wait(), 0.1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Bid every stream farewell; end the connections that are still there after the grace."""
         self._farewell()
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await self._emptied()
+        for server in self.servers:
+            await server.wait_closed()
+        for listener in sockets or []:
+            listener.close()
+        await self.lifespan.shutdown()
+
+    async def _emptied(self) -> None:
+        """Return when nobody is served any more."""
         loop = asyncio.get_running_loop()
         hang_up = loop.call_later(self._grace_s, self._hang_up)
-        await super().shutdown(sockets)
+        last = loop.time() + self._grace_s + LAST_S
+        while self.server_state.connections or self.server_state.tasks:
+            if loop.time() > last:
+                for task in self.server_state.tasks:
+                    task.cancel()
+            await asyncio.sleep(0.005)
         hang_up.cancel()
 
     def _hang_up(self) -> None:
@@ -292,7 +322,6 @@ def _server(app: ASGIApp, settings: ServerSettings, farewell: Callable[[], None]
         server_header=False,
         proxy_headers=False,  # an address is what the socket says
         lifespan="on",
-        timeout_graceful_shutdown=10,
     )
     return Server(config, farewell, settings.farewell_s)
 

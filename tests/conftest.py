@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,10 @@ def program() -> Callable[..., str]:
         pytest.skip(missing)
 
     return find
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Undo what a test, or the program that it ran in this process, has set up for the logs."""
+    yield
+    structlog.reset_defaults()
