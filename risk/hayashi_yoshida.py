@@ -11,11 +11,12 @@ from typing import Final
 import numpy as np
 
 from risk.arrays import Array, Numbers, numbers
+from risk.pair_sums import TINY, PairSums
+from risk.tracks import Track
 
 _RESCALE: Final = 400.0  # half-lives: squares of weights still fit a double
 _KNOWN: Final = 10  # intervals before the mean gap of an asset is believed
 _MEMORY: Final = 50  # intervals that the mean gap remembers
-_TINY: Final = 1e-300
 
 
 class LiveCovariance:
@@ -39,12 +40,12 @@ class LiveCovariance:
         self.intervals = np.zeros(size, dtype=np.int64)
         self.mean_gap_s = np.zeros(size)
         self.left_out = [0] * h
-        self._pairs = _Pairs(size, h, headline, self.headline_rates)
+        self._pairs = PairSums(size, h, headline, self.headline_rates)
         self._seen = [np.zeros((h, size)) for _ in range(size)]
         self._before = [np.zeros((h, size)) for _ in range(size)]
         self._levels, self._times = np.zeros(size), np.full(size, -np.inf)
         self._first, self._newest_first = np.full((h, size), np.inf), -inf
-        self._tracks = [_Track(h) for _ in range(size)]
+        self._tracks = [Track(h) for _ in range(size)]
         self._origin, self._frozen = 0.0, [0.0] * h
         self._latest, self._never_a_gap_s = -inf, min(half_lives_s) / 4
         self._tied: list[int] = []
@@ -56,7 +57,7 @@ class LiveCovariance:
         """The covariance per second, shape (half-lives, assets, assets), made when asked for."""
         if self._rates is None:
             found = [self._moments(k) for k in range(len(self.half_lives_s))]
-            self._rates = np.array([sums / np.maximum(spans, _TINY) for sums, spans in found])
+            self._rates = np.array([sums / np.maximum(spans, TINY) for sums, spans in found])
         return self._rates
 
     def rates_of(self, k: int) -> Array:
@@ -65,7 +66,7 @@ class LiveCovariance:
             found: Array = self._rates[k]
             return found
         sums, spans = self._moments(k)
-        return np.asarray(sums / np.maximum(spans, _TINY))
+        return np.asarray(sums / np.maximum(spans, TINY))
 
     def update(self, i: int, time_s: float, level: float) -> Array | None:
         """Take a tick of asset ``i``: its log price (or price, by differences) at ``time_s``.
@@ -91,7 +92,7 @@ class LiveCovariance:
     def forget(self, i: int) -> None:
         """Start anew with asset ``i``: nothing known of it, no price seen."""
         self._pairs.forget(i)
-        self._rates, self._tracks[i] = None, _Track(len(self.half_lives_s))
+        self._rates, self._tracks[i] = None, Track(len(self.half_lives_s))
         self._first[:, i], self._times[i] = np.inf, -np.inf
         self.intervals[i] = 0
         self._tied = [j for j in self._tied if j != i]
@@ -100,13 +101,13 @@ class LiveCovariance:
         """Return how many equal returns each estimate is worth, shape (half-lives, assets)."""
         weight = np.array([track.weight for track in self._tracks]).T
         squares = np.array([track.squares for track in self._tracks]).T
-        sizes: Array = weight**2 / np.maximum(squares, _TINY)
+        sizes: Array = weight**2 / np.maximum(squares, TINY)
         return sizes
 
     def effective_size(self, k: int, i: int) -> float:
         """Return the same for half-life ``k`` of asset ``i`` alone."""
         track = self._tracks[i]
-        return track.weight[k] ** 2 / max(track.squares[k], _TINY)
+        return track.weight[k] ** 2 / max(track.squares[k], TINY)
 
     def moments(self, k: int) -> tuple[Array, Array]:
         """Return the decayed sums and overlaps of half-life ``k`` as of the latest tick."""
@@ -198,7 +199,7 @@ class LiveCovariance:
         self._seen[i][:] = self._levels
         self._first[which, i] = self._newest_first = track.time
 
-    def _note_gap(self, track: "_Track", i: int, gap: float) -> None:
+    def _note_gap(self, track: Track, i: int, gap: float) -> None:
         if track.intervals >= _KNOWN:  # one outage must not pass for a slow asset, many ticks may
             gap = min(gap, 10 * track.mean_gap_s)
         track.intervals += 1
@@ -237,125 +238,6 @@ class LiveCovariance:
         np.fill_diagonal(sums, [track.sums[k] for track in self._tracks])
         np.fill_diagonal(spans, [track.spans[k] for track in self._tracks])
         return sums, spans
-
-
-class _Pairs:
-    """Sums of products and of overlaps of every two assets, for every half-life.
-
-    Row ``i`` holds what the ticks of ``i`` added to its pair with each ``j``, in one piece: a pair
-    is worth ``[i, j] + [j, i]``, so that no tick writes columns of a large table. What an asset
-    has with itself is in its track, and the diagonal is not used.
-    """
-
-    def __init__(self, size: int, half_lives: int, headline: int, rates: Array) -> None:
-        self._table = np.zeros((size, 2, half_lives, size))
-        self._step = np.zeros((2, half_lives, size))
-        self._products, self._spans = self._step
-        self._weights, self._scaled = np.zeros((half_lives, 1)), np.zeros((half_lives, 1))
-        self._flat = self._weights[:, 0]
-        self._pair, self._row, self._change = np.zeros((2, size)), np.zeros(size), np.zeros(size)
-        self._pair_sums, self._pair_spans = self._pair
-        self._table[:, 1] = _TINY  # never zero, so that nothing needs to be asked before a division
-        self._headline = headline
-        # views made once: at a hundred assets, to make one costs a quarter of what is done with it
-        self._rows, self._sums = list(self._table), list(self._table[:, 0])
-        self._own = list(self._table[:, :, headline])
-        self._others = list(self._table[:, :, headline].transpose(2, 1, 0))
-        self._rate_rows, self._rate_columns = list(rates), list(rates.T)
-
-    def scale(self, weights: list[float]) -> None:
-        """Let the next step count with ``weights``."""
-        flat = self._flat
-        for k, weight in enumerate(weights):
-            flat[k] = weight
-
-    def spans(self, overlap: Array) -> None:
-        """Put the overlaps into the step, shape (assets,) or (half-lives, assets)."""
-        np.multiply(overlap, self._weights, out=self._spans)
-
-    def products(self, levels: Array, before: Array, change: float) -> None:
-        """Put the products of a change with what others did since ``before`` into the step."""
-        np.subtract(levels, before, out=self._products)
-        np.multiply(self._weights, change, out=self._scaled)
-        np.multiply(self._products, self._scaled, out=self._products)
-
-    def extend(self, i: int) -> None:
-        """Add the step to row ``i``."""
-        row = self._rows[i]
-        np.add(row, self._step, out=row)
-
-    def correct(self, i: int) -> None:
-        """Add the products of the step alone."""
-        self._sums[i] += self._products
-
-    def rated(self, i: int, track: "_Track") -> Array:
-        """Bring the headline's rates of ``i`` up to date; return by how much they changed."""
-        pair, row, change = self._pair, self._row, self._change
-        np.add(self._own[i], self._others[i], out=pair)
-        np.divide(self._pair_sums, self._pair_spans, out=row)
-        row[i] = track.sums[self._headline] / max(track.spans[self._headline], _TINY)
-        np.subtract(row, self._rate_rows[i], out=change)
-        self._rate_rows[i][:] = row
-        self._rate_columns[i][:] = row
-        return change
-
-    def both(self, k: int) -> tuple[Array, Array]:
-        """Return sums and overlaps of half-life ``k``, shape (assets, assets) each."""
-        table = self._table[:, :, k]
-        return table[:, 0] + table[:, 0].T, table[:, 1] + table[:, 1].T
-
-    def rescale(self, scales: list[float]) -> None:
-        """Multiply everything by the scale of its half-life."""
-        self._table *= np.array(scales)[:, None]
-        np.maximum(self._table[:, 1], _TINY, out=self._table[:, 1])
-
-    def forget(self, i: int) -> None:
-        """Forget everything of asset ``i``."""
-        self._table[i, 0] = self._table[:, 0, :, i] = 0
-        self._table[i, 1] = self._table[:, 1, :, i] = _TINY
-        self._rate_rows[i][:] = self._rate_columns[i][:] = 0
-
-
-class _Track:
-    """What is kept of one asset, a number for each half-life."""
-
-    __slots__ = ("earlier", "intervals", "last", "level", "mean_gap_s", "scale", "spans",
-                 "squares", "sums", "time", "weight")  # fmt: skip
-
-    def __init__(self, half_lives: int) -> None:
-        self.time, self.level = -inf, 0.0
-        self.intervals, self.mean_gap_s = 0, 0.0
-        self.scale = [0.0] * half_lives  # weight of the last return: 0 where it was left out
-        self.last, self.earlier = [0.0] * half_lives, [0.0] * half_lives
-        self.weight, self.squares = [0.0] * half_lives, [0.0] * half_lives
-        self.sums, self.spans = [0.0] * half_lives, [0.0] * half_lives  # bounce-corrected
-
-    def begin(self, weights: list[float], gap: float) -> None:
-        """Begin a return over ``gap`` seconds that counts with ``weights``."""
-        self.scale, self.earlier, self.last = weights, self.last, self.earlier
-        for k, weight in enumerate(weights):
-            self.last[k] = 0.0
-            self.weight[k] += weight
-            self.squares[k] += weight * weight
-            self.spans[k] += weight * gap
-
-    def move(self, change: float) -> None:
-        """Add ``change`` to the return, and to the variance what it makes of it."""
-        last, earlier = self.last, self.earlier
-        for k, weight in enumerate(self.scale):
-            if weight:
-                self.sums[k] += weight * change * (change + 2 * (last[k] + earlier[k]))
-                last[k] += change
-        self.level += change
-
-    def rescale(self, scales: list[float]) -> None:
-        """Multiply every weight by that of its half-life."""
-        for k, by in enumerate(scales):
-            self.scale[k] *= by
-            self.weight[k] *= by
-            self.squares[k] *= by * by
-            self.sums[k] *= by
-            self.spans[k] *= by
 
 
 def hayashi_yoshida(times_x: Numbers, x: Numbers, times_y: Numbers, y: Numbers) -> float:
