@@ -29,7 +29,6 @@ from market.events import Tick  # noqa: E402
 from market.values import Symbol  # noqa: E402
 from risk import measures  # noqa: E402
 from risk.arrays import Array  # noqa: E402
-from risk.book import Terms  # noqa: E402
 from risk.covariance import EwmaCovariance, LiveCovariance, ewma_covariance, sample_covariance  # noqa: E402
 from risk.drawdowns import Peak  # noqa: E402
 from risk.exposures import Exposures  # noqa: E402
@@ -37,6 +36,7 @@ from risk.limits import Limits  # noqa: E402
 from risk.market_state import Estimators  # noqa: E402
 from risk.monitor import Monitor  # noqa: E402
 from risk.portfolio import Portfolio  # noqa: E402
+from risk.terms import Terms  # noqa: E402
 
 ROWS, SHOCKS = 500, 50
 HALF_LIVES_S = (60.0, 900.0, 86_400.0)

@@ -15,7 +15,6 @@ from market.events import Fact, Gap, Snapshot, SourceState, State, Tick
 from market.feed import FeedEnded, FeedGarbled, FeedLost, FeedOpened
 from market.values import Symbol
 from risk.arrays import Array
-from risk.book import Terms
 from risk.contexts import PortfolioContext, RiskManagementContext
 from risk.market_data import MarketData, MarketDataFactory
 from risk.market_state import Estimators, MarketState
@@ -23,6 +22,7 @@ from risk.portfolio import Portfolio
 from risk.report import PriceGapSeen, RiskReport
 from risk.repositories import InMemoryPortfolioRepository
 from risk.standings import Guard, StandingReport
+from risk.terms import Terms
 from risk.watermarks import Watermarks
 
 MAX_NEWS: Final = 10_000

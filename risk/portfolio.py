@@ -12,6 +12,7 @@ from risk.errors import InvalidPortfolioError
 from risk.limits import Limits
 
 MAX_ASSETS: Final = 1000
+UNHELD: Final = "a price of what is held, or the positions of the account, are not known yet"
 NO_LIMITS: Final = Limits()
 _DUST: Final = 1e-12
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,79}", re.ASCII)

@@ -101,7 +101,7 @@ class _Replay:
         self._monitor.take(FeedOpened())
         self._record = Record(portfolio.name)
         self._hash = sha256()
-        self._monitor.contexts[portfolio.name].book.on_score = self._score
+        self._monitor.contexts[portfolio.name].book.forecasts.on_score = self._score
 
     def record(self, facts: Iterable[Fact]) -> Record:
         """Return what comes of the facts, in their order."""

@@ -1,12 +1,15 @@
 """What is told of a portfolio: each number with its convention, or why it is not there."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
 from market.events import Fact
 from market.values import Symbol
+
+PUBLISHED: Final = ("0.95", "0.99")
+"""The levels that every report has."""
 
 Levels = dict[str, float | None]
 

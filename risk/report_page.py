@@ -10,9 +10,9 @@ from typing import Any, Final
 from plotly.offline import get_plotlyjs
 
 from risk.backtests import kupiec
-from risk.book import FILTERED, PUBLISHED
+from risk.forecasts import FILTERED
 from risk.replay import Outcome, Record
-from risk.report import RiskReport
+from risk.report import PUBLISHED, RiskReport
 
 MOST_EVENTS: Final = 200
 _BLUE, _RED, _GRAY = "#2563eb", "#dc2626", "#64748b"

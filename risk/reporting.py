@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from market.values import Symbol
 from risk import measures
-from risk.book import PUBLISHED, Book
+from risk.book import Book
 from risk.covariance import MIN_EFFECTIVE_SIZE, Estimate
 from risk.errors import UnavailableError
-from risk.report import LimitReport, RiskReport
+from risk.report import PUBLISHED, LimitReport, RiskReport
 
 T = TypeVar("T")
 
@@ -101,9 +101,9 @@ class Reporter:
             performance=book.performance(),
             benchmark=self._benchmark(estimate),
             stress={} if value is None else book.stress(),
-            backtest=book.backtest(),
+            backtest=book.forecasts.backtest(),
             limits=self._limits,
-            drift=book.drift,
+            drift=book.gauges.drift,
             flags=self._flags(flags, lost),
         )
 

@@ -11,10 +11,10 @@ from market.server import ServerSettings
 from market.settings import Environment, port, real, symbols, whole, words
 from market.streaming import StreamSettings
 from market.values import Symbol, symbol
-from risk.book import Terms
 from risk.limits import Limits
 from risk.market_state import Estimators
 from risk.portfolio import NO_LIMITS, Portfolio, account_name, limits_of, weights_of
+from risk.terms import Terms
 
 DAY_S = 86_400.0
 CALM: Mapping[str, Mapping[str, float]] = {

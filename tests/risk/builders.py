@@ -10,11 +10,11 @@ from typing import Any
 from market.events import Fact, Tick
 from market.feed import FeedOpened
 from market.values import Symbol
-from risk.book import Terms
 from risk.market_state import Estimators
 from risk.monitor import Monitor
 from risk.portfolio import Portfolio
 from risk.settings import Settings
+from risk.terms import Terms
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SYMBOLS = (Symbol("BTC"), Symbol("TCS"), Symbol("META"))

@@ -7,7 +7,6 @@ import pytest
 
 from market.errors import InvalidValueError
 from risk import measures
-from risk.book import Terms
 from risk.covariance import LiveCovariance
 from risk.exposures import Exposures
 from risk.limits import LimitChanged, Limits, LimitState, Standing, Watch
@@ -16,6 +15,7 @@ from risk.monitor import Monitor
 from risk.portfolio import Basis, Portfolio, assets, limits_of
 from risk.repositories import from_document, to_document
 from risk.standings import Guard, SqliteGuardRepository
+from risk.terms import Terms
 from tests.risk.builders import SYMBOLS, WEIGHTS, a_monitor, a_tick, fed, walks
 
 

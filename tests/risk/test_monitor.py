@@ -12,12 +12,12 @@ from market.events import Fact, Gap, Snapshot, SourceState, State, Tick
 from market.feed import FeedGarbled, FeedLost, FeedOpened
 from market.values import Symbol
 from market.wire import encode
-from risk.book import Terms
 from risk.errors import UnavailableError
 from risk.market_state import Estimators
 from risk.monitor import Monitor
 from risk.portfolio import Asset, Basis, Portfolio, Weight
 from risk.report import PriceGapSeen, RiskReport
+from risk.terms import Terms
 from tests.risk.builders import SYMBOLS, WEIGHTS, a_monitor, a_tick, at, fed, walks
 
 BTC = Symbol("BTC")

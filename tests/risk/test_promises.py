@@ -18,7 +18,7 @@ import pytest
 from market.events import Tick
 from market.settings import ROOT
 from risk.backtests import kupiec
-from risk.book import FILTERED
+from risk.forecasts import FILTERED
 from risk.market_state import Estimators
 from risk.portfolio import Portfolio
 from tests.risk.builders import a_monitor, a_settings, a_tick
@@ -48,10 +48,12 @@ def test_filtered_forecasts_of_the_running_engine_keep_their_promise(seed: int) 
         if NAME in forecasts:
             hits.append(loss > forecasts[NAME])
 
-    monitor.contexts["default"].book.on_score = score
+    monitor.contexts["default"].book.forecasts.on_score = score
     for tick in garch_ticks(seed, 1600):
         monitor.take(tick)
-        monitor.contexts["default"].book.on_score = score  # the first price begins a new book
+        monitor.contexts[
+            "default"
+        ].book.forecasts.on_score = score  # the first price begins a new book
     assert len(hits) > 1400
     assert kupiec(len(hits), sum(hits), 0.01).p_value > 0.05
 
