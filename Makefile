@@ -32,7 +32,7 @@ logs: install ## Follow all log files
 	@exec $(BIN)/python -m supervision logs
 
 test: $(VENV)/installed-dev ## Run the whole test suite, with its coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Format, lint, types and who imports whom
 	$(BIN)/ruff format --check .
