@@ -13,7 +13,7 @@ import structlog
 
 from exchange.accounts import UNLIMITED
 from exchange.candle_stream import CandleStream
-from exchange.commands import LoseReference, OpenVenue
+from exchange.commands import AdvanceTime, LoseReference, OpenVenue
 from exchange.desk import BusyError, Desk
 from exchange.history import History
 from exchange.history_file import HISTORY
@@ -246,7 +246,7 @@ class Exchange:
         self.desk.move(tick)
 
     async def _watch(self) -> None:
-        """Notice what is not heard any more, and put what was told where it is kept."""
+        """Notice what is due or not heard any more, and put what was told where it is kept."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(WATCH_S)
@@ -255,6 +255,9 @@ class Exchange:
             self.market.commit()
             self.orders.commit()
             self._orders_kept = max(self._told, self._orders_told)
+            with suppress(BusyError):  # then at the next look
+                if self.desk.venue.is_due(self._clock.now()):
+                    await self.desk.execute(AdvanceTime())
             for symbol in self.merging.silent(now) - self._silent:
                 with suppress(BusyError):  # then at the next look
                     await self.desk.execute(LoseReference(symbol=symbol))

@@ -141,6 +141,11 @@ class MatchingEngine:
         """Return what the passing of time brings: expiries, and the ends of halts and auctions."""
         return self._begin(time)
 
+    def is_due(self, time: datetime) -> bool:
+        """Return whether the passing of time up to ``time`` brings anything."""
+        alarms = self._floor.alarms
+        return bool(alarms) and alarms[0][0] <= time
+
     def book(self, symbol: Symbol, depth: int = 10) -> Depth:
         """Return the best levels of a book; KeyError when the symbol is unknown."""
         return self._pits[symbol].view.depth(depth)

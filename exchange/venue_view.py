@@ -77,6 +77,10 @@ class VenueView:
         """Return what the instrument allows; KeyError when the symbol is unknown."""
         return self._engine.trading_state(symbol)
 
+    def is_due(self, time: datetime) -> bool:
+        """Whether orders expire, or halts and auctions end, by ``time``."""
+        return self._engine.is_due(time)
+
     def is_fresh(self, symbol: Symbol) -> bool:
         """Whether orders are taken: the source is heard, or the symbol needs none."""
         return self._admission.stale(symbol) is None
