@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from market.problems import ProblemError
 
 MAX_BODY_BYTES: Final = 64 * 1024
+MAX_NUMBER_LENGTH: Final = 100
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -90,7 +91,11 @@ def _parsed(body: bytes) -> object:
     try:
         text = body.decode()
         parsed = json.loads(
-            text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_once_each
+            text,
+            parse_float=_exact,
+            parse_int=_whole,
+            parse_constant=_refuse,
+            object_pairs_hook=_once_each,
         )
         if "\\u" in text:
             json.dumps(parsed, ensure_ascii=False, default=str).encode()  # half a pair is no text
@@ -100,7 +105,24 @@ def _parsed(body: bytes) -> object:
         raise _invalid(f"The body is not JSON: {str(error)[:200]}.") from error
     except InvalidOperation as error:
         raise _invalid("A number's exponent is out of all reason.") from error
+    except OverflowError as error:
+        raise _invalid(f"A number is longer than {MAX_NUMBER_LENGTH} characters.") from error
     return parsed
+
+
+def _exact(number: str) -> Decimal:
+    return Decimal(_bounded(number))
+
+
+def _whole(number: str) -> int:
+    return int(_bounded(number))
+
+
+def _bounded(number: str) -> str:
+    """Return a number's text; one that is kept and echoed may not fill a body by itself."""
+    if len(number) > MAX_NUMBER_LENGTH:
+        raise OverflowError(number[:MAX_NUMBER_LENGTH])
+    return number
 
 
 def _refuse(constant: str) -> None:
@@ -118,11 +140,12 @@ def _renamed(
     body: dict[str, Any], aliases: Mapping[str, str], errors: list[dict[str, str]]
 ) -> dict[str, Any]:
     given: dict[str, Any] = {}
+    names: dict[str, str] = {}
     for name, value in body.items():
         meant = aliases.get(name, name)
         if meant in given:
-            errors.append({"field": name, "problem": f"says again what {meant} is"})
-        given[meant] = value
+            errors.append({"field": name, "problem": f"says again what {names[meant]} says"})
+        given[meant], names[meant] = value, name
     return given
 
 

@@ -1,5 +1,7 @@
 """Answers of the exchange on their way out."""
 
+from typing import Final
+
 from starlette.responses import Response
 
 from exchange.desk import Answer
@@ -7,6 +9,8 @@ from exchange.rules import Refusal
 from exchange.venue import STATUSES
 from market.problems import ProblemError
 from market.wire import encode
+
+GRID_CODES: Final = frozenset({"tick-size", "lot-size"})
 
 
 def json(value: object, status: int = 200) -> Response:
@@ -20,6 +24,12 @@ def refused(refusal: Refusal) -> ProblemError:
     return ProblemError(
         STATUSES.get(refusal.code, 422), refusal.code, f"{refusal.reason}.", headers=headers
     )
+
+
+def off_grid(refusal: Refusal, errors: list[dict[str, str]]) -> ProblemError:
+    """Return the problem of an order off its grids, every field of it named."""
+    told = "; ".join(f"{error['field']} {error['problem']}" for error in errors)
+    return ProblemError(422, refusal.code, f"{told or refusal.reason}.", errors=errors)
 
 
 def answered(answer: Answer) -> Response:

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exchange.api.answers import answered, json, refused
+from exchange.api.answers import GRID_CODES, answered, json, off_grid, refused
 from exchange.api.keys import Keys
 from exchange.api.requests import (
     OLD_NAMES,
@@ -39,7 +39,7 @@ class OrdersApi:
     async def place(self, request: Request) -> Response:
         """Place an order of any type."""
         self._keys.check(request)
-        asked = await read_body(request, NewOrder)
+        asked = await read_body(request, NewOrder, OLD_NAMES)
         self._keys.admit(request, asked.account)
         return await self._place(asked.order(self._symbols.find(asked.symbol)))
 
@@ -94,7 +94,10 @@ class OrdersApi:
 
     async def _place(self, order: PlaceOrder) -> Response:
         self._keys.pace(order.account)
-        return await self._one(order)
+        answer = await self._desk.execute(order)
+        if answer.refusal is not None and answer.refusal.code in GRID_CODES:
+            raise off_grid(answer.refusal, self._symbols.off_grid(order))
+        return answered(answer)
 
     async def _one(self, command: AnyCommand) -> Response:
         return answered(await self._desk.execute(command))

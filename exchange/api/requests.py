@@ -9,9 +9,10 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 from starlette.requests import Request
 
+from market.errors import OffGridError
 from market.orders import OrderType, PlaceOrder, SelfTradePrevention, TimeInForce
 from market.problems import ProblemError
-from market.values import Instrument, Side, Symbol
+from market.values import Instrument, Side, Symbol, on_grid
 
 END: Final = r"(?![\s\S])"  # a "$" would let a line feed through
 NAME: Final = rf"^[A-Za-z0-9][A-Za-z0-9_.@-]*{END}"
@@ -110,12 +111,28 @@ class Symbols:
     def __init__(self, instruments: Mapping[Symbol, Instrument]) -> None:
         self._known = {str(symbol): symbol for symbol in instruments}
         self._known |= {of.name.lower(): symbol for symbol, of in instruments.items()}
+        self._instruments = instruments
 
     def find(self, text: str) -> Symbol:
         """Return the symbol that ``text`` means; raise the 404 problem when it means none."""
         found = self._known.get(text)
         if found is None:
             raise ProblemError(404, "unknown-symbol", f"There is no symbol {text[:40]!r}.")
+        return found
+
+    def off_grid(self, order: PlaceOrder) -> list[dict[str, str]]:
+        """Return each price and quantity of an order that is not on its grid, and the grid."""
+        instrument = self._instruments[order.symbol]
+        steps = dict.fromkeys(("price", "stop_price"), instrument.tick_size)
+        steps |= dict.fromkeys(("quantity", "display_quantity"), instrument.lot_size)
+        found = []
+        for name, step in steps.items():
+            value = getattr(order, name)
+            try:
+                if value is not None:
+                    on_grid(name, value, step)
+            except OffGridError as error:
+                found.append({"field": name, "problem": str(error).removeprefix(f"{name} ")})
         return found
 
     def asked(self, request: Request) -> Symbol | None:
