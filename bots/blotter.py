@@ -40,6 +40,10 @@ class Position:
         with _exactly():
             return self.quantity * mark - self.cost
 
+    def gains(self, before: Decimal, mark: Decimal) -> bool:
+        """Tell whether it is worth more at ``mark`` than it was at ``before``."""
+        return mark > before if self.quantity > 0 else mark < before
+
     def traded(self, quantity: Decimal, price: Decimal) -> tuple["Position", Decimal]:
         """Return the position with a signed ``quantity`` traded, and the P&L that this realizes.
 
@@ -102,8 +106,11 @@ class Blotter:
     def equity(self) -> Decimal:
         """Cash and the positions at their marks."""
         with _exactly():
-            costs = sum((position.cost for position in self.positions.values()), ZERO)
-            return self.cash + costs + self.unrealized_pnl
+            worth = self.cash
+            for of, position in self.positions.items():
+                mark = self.marks.get(of)
+                worth += position.cost if mark is None else position.quantity * mark
+            return worth
 
     @property
     def drawdown(self) -> Decimal:
@@ -113,8 +120,10 @@ class Blotter:
 
     def mark(self, of: Symbol, price: Decimal) -> None:
         """Value the position in a symbol at ``price`` from now on."""
+        before, position = self.marks.get(of), self.positions.get(of)
         self.marks[of] = price
-        self._remember_peak()
+        if position is not None and (before is None or position.gains(before, price)):
+            self._remember_peak()  # no other mark can make one
 
     def apply(self, fill: OrderFilled) -> Decimal:
         """Take a fill in; return the P&L that it realizes, its fee included.

@@ -56,7 +56,7 @@ def commands(strategy: Strategy, fact: Fact, account: str) -> tuple[Command, ...
         StrategyError: it answers what is no order; its own exceptions pass.
     """
     answer = strategy.decide(fact)
-    if answer is None:
+    if answer is None or (isinstance(answer, tuple | list) and not answer):
         return ()
     if isinstance(answer, Command) or not isinstance(answer, Iterable):
         raise StrategyError(f"decide answers a list of orders, not {answer!r:.80}")

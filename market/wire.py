@@ -25,6 +25,9 @@ FACTS: Final = (Tick, Trade, BookUpdate, Candle, SourceState, Snapshot, Gap, Lag
 _ID: Final = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _WHOLE_SECOND: Final = re.compile(rb'("(?:time|since)":"[^"]{19})Z"')
 _COLON: Final = ord(":")
+_TIME: Final = b'"time":"'
+_SECONDS_LENGTH: Final = len("2026-01-01T00:00:00")
+_TIME_LENGTH: Final = len(_TIME) + _SECONDS_LENGTH
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -50,9 +53,21 @@ def encode(value: object) -> bytes:
     at = data.find(b'Z"')
     while at >= 0:
         if data[at - 3] == _COLON:  # the encoder leaves the microseconds out when they are zero
+            if _is_only_time(data, at):
+                return b"%b.000000%b" % (data[:at], data[at:])
             return _WHOLE_SECOND.sub(rb'\1.000000Z"', data)
         at = data.find(b'Z"', at + 1)
     return data
+
+
+def _is_only_time(data: bytes, at: int) -> bool:
+    """Tell whether the time that ends at ``at`` is the only one, as in most facts."""
+    return (
+        at >= _TIME_LENGTH
+        and data.startswith(_TIME, at - _TIME_LENGTH)
+        and data.find(b'"', at - _SECONDS_LENGTH, at) < 0
+        and data.find(b'Z"', at + 1) < 0
+    )
 
 
 class Decoder:

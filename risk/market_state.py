@@ -130,7 +130,7 @@ class MarketState:
 
     def _set_away(self, i: int, is_away: bool) -> None:
         """Begin anew with an asset that changes its clock, either way."""
-        if self.away[i] != is_away:
+        if bool(self.away[i]) is not is_away:  # flags of numpy compare slowly
             self.away[i], self.times[i] = is_away, -inf
             self.live.forget(i)
             self.reference = None  # its clock was chosen with that asset, or without

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bots import Blotter, Position
 from market.orders import OrderFilled
-from market.values import Side
+from market.values import Side, symbol
 from tests.bots.builders import TCS, a_fill, bought, sold
 
 CASH = Decimal(1_000_000)
@@ -76,6 +76,23 @@ def test_the_drawdown_is_a_share_below_the_highest_equity_so_far(facts: list[Ord
         blotter.mark(fill.symbol, fill.price)
         peak = max(peak, blotter.equity)
         assert blotter.drawdown >= 0
+        assert abs((1 - blotter.drawdown) * peak - blotter.equity) < Decimal("1e-6")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(fills(), max_size=6),
+    st.lists(st.tuples(st.sampled_from(("BTC", "TCS")), prices), max_size=20),
+)
+def test_no_mark_makes_a_peak_that_is_not_remembered(
+    facts: list[OrderFilled], marks: list[tuple[str, Decimal]]
+) -> None:
+    blotter = a_blotter(*facts)
+    peak = max(CASH, *(a_blotter(*facts[: n + 1]).equity for n in range(len(facts))), CASH)
+
+    for of, price in marks:
+        blotter.mark(symbol(of), price)
+        peak = max(peak, blotter.equity)
         assert abs((1 - blotter.drawdown) * peak - blotter.equity) < Decimal("1e-6")
 
 

@@ -61,6 +61,21 @@ def test_a_time_is_utc_to_the_microsecond(micros: int, second: int, whole: bool)
     assert encode(state).endswith(f'"since":"{time:%Y-%m-%dT%H:%M:%S.%f}Z"}}'.encode())
 
 
+@pytest.mark.parametrize("reason", ["12:34Z", '"time":"2026-01-01T00:00:00Z"', ":00Z"])
+def test_text_that_looks_like_a_time_stays_as_it_is(reason: str) -> None:
+    gap = Gap(since="0badcafe-1", until="0badcafe-9", missed=8, reason=reason)
+
+    assert Decoder().decode("gap", encode(gap)) == gap
+
+
+def test_every_time_of_a_fact_has_its_microseconds() -> None:
+    state = SourceState(symbol=Symbol("BTC"), state=State.UP, since=NOON)
+    tick = msgspec.structs.replace(a_tick(), time=NOON)
+    told = encode([tick, state, tick])
+
+    assert told.count(b".000000Z") == 3
+
+
 def test_a_tick_on_the_wire_is_what_the_contract_says() -> None:
     assert encode(a_tick(price="70400", volume="0.00001", seq=7)) == (
         b'{"symbol":"BTC","price":70400,"volume":0.00001,'
