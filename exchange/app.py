@@ -103,12 +103,17 @@ def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
     answers = {
         "/openapi.json": json(described),
         "/docs": HTMLResponse(page(described), headers=PAGE_HEADERS),
-        "/": RedirectResponse("/docs"),
     }
     collector = ExchangeCollector(stream, exchange.merging, exchange.desk, exchange.history)
 
     async def kept(request: Request) -> Response:
         return answers[request.scope["path"]]
+
+    async def home(request: Request) -> Response:
+        port = exchange.settings.charts_port
+        if port is None:
+            return RedirectResponse("/docs")
+        return RedirectResponse(request.url.replace(port=port, path="/", query=""))
 
     async def health(_: Request) -> Response:
         found = Health(
@@ -124,6 +129,7 @@ def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
 
     return [
         *(resource(path, GET=kept) for path in answers),
+        resource("/", GET=home),
         resource("/health", GET=health),
         resource("/metrics", GET=metrics),
     ]

@@ -7,15 +7,17 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from exchange.accounts import UNLIMITED
 from exchange.blotter import OrderView
 from exchange.commands import AnyCommand, MoveReference, encode
 from exchange.journal import Journal, JournalError
+from exchange.pre_trade import RiskLimitError
 from exchange.rules import Refusal
 from exchange.venue import Outcome, Venue, digest
 from market.clock import Clock
 from market.errors import MarketError
 from market.events import BookUpdate, Fact, Tick
-from market.orders import PlaceOrder
+from market.orders import OrderRejected, PlaceOrder
 from market.values import Symbol
 
 log = structlog.get_logger("exchange.desk")
@@ -74,7 +76,9 @@ class Desk:
         self._show_is_due = self._has_failed = False
         self.commands, self.placed = 0, Counter[str]()
         self.check: Callable[[AnyCommand], None] | None = None
-        """Asked before a command is looked at; it raises a MarketError to deny it."""
+        """Asked before a command is looked at; it raises a RiskLimitError to deny it."""
+        self.tell_refused: Callable[[OrderRejected], object] | None = None
+        """Told of each order that is refused to an open account; nothing of it is kept."""
 
     @property
     def backlog(self) -> int:
@@ -98,12 +102,11 @@ class Desk:
             raise JournalError("the journal has failed, and nothing can be kept any more")
         if self._journal.backlog >= MOST_WAITING:
             raise BusyError(f"{MOST_WAITING} commands wait for the journal")
-        if self.check is not None:
-            self.check(command)
+        self._check(command)
         outcome, kept = self._take(command)
         answer = Answer(outcome.refusal, outcome.orders)  # as they stand now, not when it is kept
         if isinstance(command, PlaceOrder):
-            self.placed["refused" if answer.refusal else answer.orders[0].status.value] += 1
+            self._count(command, answer)
         if kept is not None:
             await asyncio.shield(kept)
         elif outcome.repeated:  # what it repeats may still wait for the disk
@@ -127,6 +130,38 @@ class Desk:
         """Return the best levels of a book as they stand; KeyError when the symbol is unknown."""
         levels = self.venue.book(symbol, depth)
         return BookUpdate(symbol=symbol, bids=levels.bids, asks=levels.asks, time=self.venue.time)
+
+    def _check(self, command: AnyCommand) -> None:
+        if self.check is None:
+            return
+        try:
+            self.check(command)
+        except RiskLimitError as denial:
+            if isinstance(command, PlaceOrder):
+                self._refuse(command, Refusal("risk-limit", str(denial)))
+            raise
+
+    def _count(self, order: PlaceOrder, answer: Answer) -> None:
+        if answer.refusal is None:
+            self.placed[answer.orders[0].status.value] += 1
+            return
+        self.placed["refused"] += 1
+        self._refuse(order, answer.refusal)
+
+    def _refuse(self, order: PlaceOrder, refusal: Refusal) -> None:
+        """Tell the owner's readers why an order was refused; it has no number."""
+        name = order.account
+        if self.tell_refused is None or name in UNLIMITED or name not in self.venue.ledger:
+            return
+        rejected = OrderRejected(
+            order_id=0,
+            account=name,
+            symbol=order.symbol,
+            time=max(self._time, self._clock.now()),
+            code=refusal.code,
+            reason=refusal.reason,
+        )
+        self.tell_refused(rejected)
 
     def _take(self, command: AnyCommand) -> tuple[Outcome, "asyncio.Future[None] | None"]:
         time = self._time = max(self._time, self._clock.now())

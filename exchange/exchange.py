@@ -90,6 +90,7 @@ class Exchange:
         self.leaving = asyncio.Event()
         self._silent = set(settings.instruments)  # an opening venue has heard of none
         self.desk = self._open_desk()
+        self.desk.tell_refused = self.orders.publish
         self.pre_trade = PreTrade(settings.pre_trade) if settings.pre_trade is not None else None
         if self.pre_trade is not None:
             self.desk.check = partial(self.pre_trade.check, self.desk.venue)

@@ -18,6 +18,7 @@ from market.settings import (
     Environment,
     instrument,
     one_of,
+    port,
     real,
     source_url,
     symbols,
@@ -55,6 +56,8 @@ class Settings:
     keys: Mapping[str, str] = field(default_factory=dict)
     orders_per_s: float = 0.0
     pre_trade: PreTradeSettings | None = None
+    charts_port: int | None = None
+    """Where the live page is: ``/`` leads there, on the host that was asked for."""
 
     @classmethod
     def from_env(cls, env: Environment) -> "Settings":
@@ -83,6 +86,7 @@ class Settings:
             keys=env.read("API_KEYS", parse_keys, default={}),
             orders_per_s=env.read("ORDERS_PER_S", real(0, 1e6)),
             pre_trade=PreTradeSettings.from_env(env),
+            charts_port=env.optional("CHARTS_PORT", port),
         )
 
 

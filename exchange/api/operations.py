@@ -120,7 +120,14 @@ OPERATIONS: Final = (
     Operation(
         method="GET", path="/docs", about="This document, to read", answer=HTML, tag="process"
     ),
-    Operation(method="GET", path="/", about="Leads to /docs", answer="", status=307, tag="process"),
+    Operation(
+        method="GET",
+        path="/",
+        about="Leads to the live page of the charts",
+        answer="",
+        status=307,
+        tag="process",
+    ),
     Operation(
         method="GET",
         path="/instruments",

@@ -40,6 +40,21 @@ async def test_the_openapi_document_is_valid_and_complete(tmp_path: Path) -> Non
     assert home.headers["location"] == "/docs"
 
 
+async def test_the_root_leads_to_the_live_page_on_the_host_that_was_asked(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, charts_port=8085) as market:
+        own = await market.get("/?x=1")
+        far = await market.get("/", headers={"Host": "market.example:8080"})
+        six = await market.get("/", headers={"Host": "[::1]:8080"})
+        bad = await market.get("/", headers={"Host": "a\\b@:x"})
+        docs = await market.get("/docs")
+    assert own.status_code == 307
+    assert own.headers["location"] == "http://127.0.0.1:8085/"
+    assert far.headers["location"] == "http://market.example:8085/"
+    assert six.headers["location"] == "http://[::1]:8085/"
+    assert bad.status_code in {307, 400}
+    assert docs.status_code == 200
+
+
 async def test_every_route_is_described(tmp_path: Path) -> None:
     made = Exchange(settings(tmp_path, sources={}), SystemClock())
     app = create_app(made)
@@ -266,6 +281,25 @@ async def test_the_same_client_order_id_is_answered_the_same(tmp_path: Path) -> 
         account = (await market.get("/accounts/ann")).json()
     assert first.json() == again.json()
     assert account["positions"][0]["quantity"] == 1
+
+
+async def test_an_account_is_told_of_the_orders_that_are_refused_to_it(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        await market.order()
+        head = market.exchange.orders.hub.id
+        await market.order(account="bob", price=30, quantity=10**6)  # not open
+        refused = await market.order(price=30, quantity=10**6)
+        url = f"{market.base}/accounts/ann/stream?last_event_id={head}"
+        async with asked(url) as told:
+            fact = (await told.until(lambda block: block.event == "order_rejected"))[-1].data
+        answer = (await market.get("/accounts/ann")).json()
+    check_problem(refused, 409, "insufficient-funds")
+    assert (fact["code"], fact["reason"] + ".") == (
+        "insufficient-funds",
+        refused.json()["detail"],
+    )
+    assert (fact["account"], fact["symbol"], fact["order_id"]) == ("ann", "TCS", 0)
+    assert answer["positions"][0]["quantity"] == 1
 
 
 async def test_an_account_is_configured_before_it_trades(tmp_path: Path) -> None:

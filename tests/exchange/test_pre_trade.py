@@ -30,7 +30,7 @@ from market.streaming import StreamEndpoint, StreamSettings
 from market.wire import encode
 from tests.exchange.markets import TCS, a_market, settings
 from tests.exchange.venues import Trading, an_order
-from tests.streams import eventually
+from tests.streams import asked, eventually
 
 SETTINGS = PreTradeSettings(url="http://127.0.0.1:9", silent_s=3.0)
 
@@ -210,8 +210,12 @@ async def test_a_denial_is_a_problem_with_limit_and_value(tmp_path: Path) -> Non
         assert (await market.order()).status_code == 200
         risk.tell(stands(Standing.HALTED))
         await eventually(lambda: bool(pre_trade.standings("ann")))
+        head = market.exchange.orders.hub.id
         denied = await market.order()
         assert denied.status_code == 409
+        async with asked(f"{market.base}/accounts/ann/stream?last_event_id={head}") as told:
+            fact = (await told.until(lambda block: block.event == "order_rejected"))[-1].data
+        assert (fact["code"], f"{fact['reason']}.") == ("risk-limit", denied.json()["detail"])
         assert denied.headers["content-type"] == "application/problem+json"
         assert denied.json() == {
             "type": "risk-limit",
