@@ -31,6 +31,7 @@ LONGEST_S: Final = 60.0
 WANTED_S: Final = 300.0
 FILLS: Final = 300
 SHOWN: Final = 50
+REFUSALS_TOLD_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -41,6 +42,8 @@ class Followed:
     orders: OpenOrders = field(default_factory=OpenOrders)
     fills: int = 0
     rejected: int = 0
+    untold: int = 0
+    told: float = float("-inf")
     last: float | None = None
     wanted: float = 0.0
 
@@ -227,7 +230,18 @@ class AccountsReader:
             self._board.append("fill", fact.symbol, _fill(fact), FILLS)
         elif isinstance(fact, OrderRejected):
             followed.rejected += 1
-            self._tell("warn", account, f"an order in {fact.symbol} was refused: {fact.reason}")
+            self._tell_refused(followed, fact)
+
+    def _tell_refused(self, followed: Followed, fact: OrderRejected) -> None:
+        """Tell of a refusal, but not of each: a bot that insists must not hide what else is."""
+        now = monotonic()
+        if now - followed.told < REFUSALS_TOLD_S:
+            followed.untold += 1
+            return
+        more = f"; {followed.untold} before it, too" if followed.untold else ""
+        followed.told, followed.untold = now, 0
+        text = f"an order in {fact.symbol} was refused: {fact.reason}{more}"
+        self._tell("warn", fact.account, text)
 
 
 def _fill(fact: OrderFilled) -> dict[str, Any]:

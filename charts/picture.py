@@ -44,8 +44,7 @@ class Picture:
     @property
     def etag(self) -> str:
         """A tag that changes with anything that would be seen."""
-        last = self.candles[-1]
-        parts = (self.symbol, self.interval, self.indicators, len(self.candles), last)
+        parts = (self.symbol, self.interval, self.indicators, self.candles)
         return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
 
 
@@ -122,6 +121,7 @@ def painted(picture: Picture) -> bytes:
         xrotation=0,
         tight_layout=True,
         update_width_config={"volume_linewidth": 0},
+        ylim=span(picture),
         returnfig=True,
     )
     axes[0].set_title(
@@ -154,6 +154,19 @@ def _plots(picture: Picture) -> tuple[list[Any], int]:
             where = {"panel": panel, "ylabel": name.upper()} if own else {"panel": 0}
             found.append(mpf.make_addplot(line, color=color, width=1.1, secondary_y=False, **where))
     return found, panel - 1
+
+
+def span(picture: Picture) -> tuple[float, float]:
+    """Return the prices to show: the candles and the lines on them, but not lines far away."""
+    low = min(candle.low for candle in picture.candles)
+    high = max(candle.high for candle in picture.candles)
+    room = (high - low) or abs(high) / 100 or 1.0
+    on_price = [part[0] for name in picture.indicators for part in LINES[name] if not part[2]]
+    values = [each for output in on_price for each in picture.lines[output] if each is not None]
+    lowest = max(min([low, *values]), low - room)
+    highest = min(max([high, *values]), high + room)
+    margin = 0.03 * ((highest - lowest) or room)
+    return lowest - margin, highest + margin
 
 
 def _style() -> Any:

@@ -21,6 +21,10 @@ export function decimals(step) {
 }
 
 export const price = (value, digits) => (known(value) ? fixed(digits).format(value) : "–");
+const short = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 5 });
+
+/** A quantity where there is little room; the whole one belongs into a title. */
+export const brief = (value) => (known(value) ? short.format(value) : "–");
 export const quantity = (value) => (known(value) ? plain.format(value) : "–");
 export const money = (value, digits = 0) => (known(value) ? fixed(digits).format(value) : "–").replace("-", "−");
 

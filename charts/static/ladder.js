@@ -1,7 +1,7 @@
 // The book: asks above, bids below, the middle between them, and one's own orders marked.
 
 import { $, element, row, write } from "./dom.js";
-import { decimals, price, quantity } from "./format.js";
+import { brief, decimals, price, quantity } from "./format.js";
 
 const LEVELS = 6;
 
@@ -51,9 +51,13 @@ export class Ladder {
     node.button.hidden = !level;
     write(node.button, level ? price(level[0], digits) : "");
     const mine = level ? own.get(`${side} ${level[0]}`) : undefined;
-    write(node.cells[1], mine ? `◆ ${quantity(mine)}` : "");
-    write(node.cells[2], level ? quantity(level[1]) : "");
-    write(node.cells[3], level ? quantity(upto) : "");
+    write(node.cells[1], mine ? `◆ ${brief(mine)}` : "");
+    write(node.cells[2], level ? brief(level[1]) : "");
+    write(node.cells[3], level ? brief(upto) : "");
+    [mine, level?.[1], level && upto].forEach((whole, index) => {
+      const title = whole ? quantity(whole) : "";
+      if (node.cells[index + 1].title !== title) node.cells[index + 1].title = title;
+    });
     const depth = level && most ? `${Math.round((100 * upto) / most)}%` : "0%";
     if (node.depth !== depth) {
       node.depth = depth;

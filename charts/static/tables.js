@@ -34,7 +34,7 @@ export function drawAccounts(store) {
   reconcile(
     $("bots"), accounts, (account) => account.account,
     () => {
-      const node = row(["", "muted", "num", "num", "num", "num", "num"], true);
+      const node = row(["", "muted", "num", "num", "num", "num", "num", "num"], true);
       node.dot = element("span", { className: "dot", "aria-hidden": "true" });
       node.name = element("span");
       node.cells[0].append(node.dot, node.name);
@@ -62,11 +62,13 @@ function drawAccount(node, account) {
   write(node.cells[4], money(account.fees));
   write(node.cells[5], percent(account.max_drawdown, 2));
   write(node.cells[6], account.fills === undefined ? "–" : money(account.fills));
+  write(node.cells[7], account.rejected === undefined ? "–" : account.rejected ? `▲ ${money(account.rejected)}` : "0");
+  node.cells[7].classList.toggle("warned", account.rejected > 0);
 }
 
 function drawTotal(accounts) {
   const foot = $("bots-total");
-  if (foot.firstChild === null) foot.append(row(["", "", "num", "num", "num", "num", "num"], true));
+  if (foot.firstChild === null) foot.append(row(["", "", "num", "num", "num", "num", "num", "num"], true));
   const node = foot.firstChild;
   foot.hidden = accounts.length === 0;
   const sum = (name) => accounts.reduce((total, account) => total + (account[name] ?? 0), 0);
@@ -79,6 +81,7 @@ function drawTotal(accounts) {
   write(node.cells[4], money(sum("fees")));
   write(node.cells[5], percent(Math.max(0, ...accounts.map((account) => account.max_drawdown)), 2));
   write(node.cells[6], money(sum("fills")));
+  write(node.cells[7], money(sum("rejected")));
 }
 
 let made = 0;

@@ -163,6 +163,46 @@ async def test_a_refusal_is_shown_in_the_exchanges_own_words(
     assert watched.errors == []
 
 
+async def test_a_refused_order_is_counted_and_told_with_its_reason(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+        body = {"account": "greedy", "symbol": "TCS", "quantity": 1}
+        (await client.post("/buy", json=body)).raise_for_status()
+        async with opened(browser, running.charts) as watched:
+            page = watched.page
+            await word(page, "LIVE")
+            row = page.locator("#bots tr", has_text="greedy").locator("td").last
+            await expect(row).to_have_text("0", timeout=PATIENCE_MS)
+            refused = await client.post("/buy", json=body | {"symbol": "BTC", "quantity": 1000})
+            await expect(row).to_have_text("▲ 1", timeout=PATIENCE_MS)
+            fault = page.locator("#events li[data-level=warn]", has_text="greedy")
+            await expect(fault).to_contain_text(refused.json()["detail"].removesuffix("."))
+    assert refused.status_code == 409
+    assert watched.errors == []
+
+
+async def test_an_own_order_of_many_decimals_fits_into_the_ladder(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+        price = (await client.get("/market-data/BTC")).json()["price"]
+        body = {"account": "precise", "symbol": "BTC", "quantity": 2.12345, "price": price - 300}
+        (await client.post("/buy", json=body)).raise_for_status()
+        async with opened(browser, running.charts) as watched:
+            page = watched.page
+            await page.locator("#account").fill("precise")
+            await page.locator("#account").blur()
+            own = page.locator("#bids .own").last
+            await expect(own).to_have_text("◆ 2.1235", timeout=PATIENCE_MS)
+            assert await own.get_attribute("title") == "2.12345"
+            cut = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth).length"
+            assert await page.locator(".ladder td").evaluate_all(cut) == 0
+        await client.delete("/orders?account=precise")
+
+
 async def test_a_source_that_stops_is_called_stale_in_words(
     browser: Browser, running: Market
 ) -> None:

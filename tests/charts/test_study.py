@@ -1,11 +1,12 @@
 import asyncio
 import struct
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from charts.indicators import over
-from charts.picture import Painter, Picture, painted
+from charts.picture import Painter, Picture, painted, span
 from tests.charts.builders import PaperMarket, a_tick, charts_over, waves
 from tests.charts.test_live import hears
 
@@ -64,6 +65,24 @@ def test_a_picture_is_a_png_with_a_panel_for_each_oscillator() -> None:
     assert plain[:8] == b"\x89PNG\r\n\x1a\n"
     assert sizes[0][0] > 1000
     assert sizes[1][1] > sizes[0][1] + 200
+
+
+def test_a_picture_has_room_for_the_bands_but_not_for_a_line_far_away() -> None:
+    picture = a_picture("bb")
+    lows = [candle.low for candle in picture.candles]
+    highs = [candle.high for candle in picture.candles]
+    bands = [each for name in ("bb_lower", "bb_upper") for each in picture.lines[name] if each]
+    low, high = span(picture)
+    assert low < min(bands) < max(bands) < high
+    far = Picture("BTC", "1m", ("vwap",), picture.candles, {"vwap": [1e9] * 60})
+    assert span(far)[1] < max(highs) + 1.2 * (max(highs) - min(lows))
+
+
+def test_a_picture_has_another_tag_when_a_candle_in_its_middle_was_amended() -> None:
+    old = a_picture()
+    amended = replace(old.candles[30], volume=99.0)
+    new = replace(old, candles=(*old.candles[:30], amended, *old.candles[31:]))
+    assert new.etag != old.etag
 
 
 async def test_the_same_picture_is_painted_once() -> None:
