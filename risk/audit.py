@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,9 @@ from risk.repositories import SqlitePortfolioRepository
 from risk.settings import Settings
 
 PAGE: Final = 1000
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+WARM: Final = timedelta(days=1)
+"""How much before the beginning an exchange is asked for, to warm the estimators up."""
 
 
 def main(arguments: Sequence[str], env: Environment) -> int:
@@ -91,12 +94,12 @@ def _portfolio(settings: Settings, name: str | None) -> Portfolio:
 async def _history(
     url: str, settings: Settings, since: datetime | None, until: datetime | None
 ) -> list[Tick]:
-    """Return the ticks of an exchange's history in order of time."""
+    """Return the ticks of an exchange's history in order of time, from a day before ``since``."""
     found: list[Tick] = []
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         for symbol in settings.symbols:
             query = {"symbol": symbol, "limit": str(PAGE)}
-            query["from"] = "1970-01-01T00:00:00Z" if since is None else _text(since)
+            query["from"] = _text(EARLIEST if since is None else max(EARLIEST, since - WARM))
             if until is not None:
                 query["to"] = _text(until)
             async for page in _pages(client, str(httpx.URL("/ticks", params=query))):

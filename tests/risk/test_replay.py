@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from market.hub import Hub
 from market.settings import environment
 from market.tape import Tape
 from risk.__main__ import main
-from risk.audit import audit
+from risk.audit import PAGE, audit
 from risk.errors import UnavailableError
 from risk.limits import LimitChanged, Limits
 from risk.portfolio import Basis, Portfolio
@@ -22,8 +23,10 @@ from risk.replay import replay
 from risk.report_page import page
 from risk.repositories import SqlitePortfolioRepository
 from risk.settings import Settings
+from tests.exchange.markets import NOON, TCS, Market, a_market
 from tests.risk.builders import WEIGHTS, a_settings, a_tick, at, walks
 from tests.risk.exchange import an_exchange
+from tests.streams import eventually
 
 TICKS = list(walks(5, 240))
 
@@ -117,6 +120,40 @@ async def test_the_history_of_an_exchange_gives_what_its_tape_gives(tmp_path: Pa
         settings = a_replay(tmp_path)
         asked = await asyncio.to_thread(audit, settings, tape, url=url)
     assert asked.digest == audit(settings, tape).digest
+
+
+async def test_the_history_of_a_real_exchange_is_read_page_by_page_and_warms_up_as_its_tape_does(
+    tmp_path: Path,
+) -> None:
+    begin = NOON + timedelta(hours=1)
+    since = begin + timedelta(seconds=PAGE + 50)
+    async with a_market(tmp_path / "exchange", TCS, candle_interval_s=0.02) as market:
+        prices = [tick.price for tick in walks(3, PAGE + 200) if tick.symbol == TCS]
+        for n, price in enumerate(prices):
+            at_n = begin + timedelta(seconds=n)
+            market.sources[TCS].tick(price.quantize(Decimal("0.01")), time=at_n)
+        merged = market.exchange.merging.sources[TCS]
+        await eventually(lambda: merged.ticks == len(prices) + 1)
+        await eventually_told(market, merged.ticks)
+        portfolio = Portfolio.of("default", {TCS: 1.0})
+        settings = a_replay(tmp_path, symbols=(TCS,), portfolio=portfolio)
+        of_url = await asyncio.to_thread(audit, settings, tmp_path, since=since, url=market.base)
+        of_tape = audit(settings, tmp_path / "exchange" / "stream", since=since)
+
+    assert of_url.facts == len(prices) + 1
+    assert of_url.reports[0].time >= since
+    assert of_url.reports[0].volatility is not None
+    assert of_url.digest == of_tape.digest
+
+
+async def eventually_told(market: Market, count: int) -> None:
+    """Wait until the history has the newest tick."""
+    for _ in range(200):
+        newest = (await market.get("/ticks?symbol=TCS&limit=1")).json()
+        if newest and newest[0]["seq"] == count:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("the history lags")
 
 
 def test_what_cannot_be_reported_is_said(
