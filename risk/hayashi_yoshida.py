@@ -122,6 +122,13 @@ class LiveCovariance:
         usual = 10 * self._tracks[i].mean_gap_s
         return [max(half_life / 4, usual) for half_life in self.half_lives_s]
 
+    def gap_limit_s(self, k: int, i: int) -> float:
+        """Return the same for half-life ``k`` alone."""
+        track = self._tracks[i]
+        if track.intervals < _KNOWN:
+            return inf
+        return max(self.half_lives_s[k] / 4, 10 * track.mean_gap_s)
+
     def _begin(self, i: int, time_s: float, level: float) -> None:
         if self._latest == -inf:
             self._origin = time_s

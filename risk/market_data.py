@@ -5,9 +5,10 @@ The anti-corruption layer: exact decimals of the wire become floats here, and no
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from market.errors import InvalidValueError
 from market.events import Tick
@@ -17,8 +18,7 @@ from risk.portfolio import Asset
 _MOST: Final = 1e15  # far above any grid; squares and sums of it stay finite
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """What one unit costs, in the quote currency; it may be negative, and is below 10^15."""
 
     value: float
@@ -28,8 +28,7 @@ class Price:
             raise InvalidValueError(f"{self.value} is not a price")
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Struct, frozen=True):
     """How many units were traded; zero or more, below 10^15."""
 
     value: float
@@ -39,8 +38,7 @@ class Volume:
             raise InvalidValueError(f"{self.value} is not a volume")
 
 
-@dataclass(frozen=True, slots=True)
-class MarketData:
+class MarketData(Struct, frozen=True):
     """Symbol, price and volume of one asset, at one time."""
 
     symbol: Symbol
@@ -49,8 +47,7 @@ class MarketData:
     time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MarketDataFetched:
+class MarketDataFetched(Struct, frozen=True):
     """Market data of an asset arrived, by stream or by request."""
 
     symbol: Symbol

@@ -194,7 +194,7 @@ class MarketState:
         self.restarts += 1
 
     def _gap(self, i: int, time_s: float, level: float) -> PriceGap | None:
-        limit = self.live.gap_limits_s(i)[self.estimators.headline]
+        limit = self.live.gap_limit_s(self.estimators.headline, i)
         if self.reference is not None and time_s - self.latest_s > limit:
             self.reference.realign(time_s)
         seconds = time_s - self.times[i]

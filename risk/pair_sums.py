@@ -24,7 +24,8 @@ class PairSums:
         self._step = np.zeros((2, half_lives, size))
         self._products, self._spans = self._step
         self._weights, self._scaled = np.zeros((half_lives, 1)), np.zeros((half_lives, 1))
-        self._flat = self._weights[:, 0]
+        self._flat, self._flat_scaled = self._weights[:, 0], self._scaled[:, 0]
+        self._now = [0.0] * half_lives
         self._pair, self._row, self._change = np.zeros((2, size)), np.zeros(size), np.zeros(size)
         self._pair_sums, self._pair_spans = self._pair
         self._table[:, 1] = TINY
@@ -37,7 +38,7 @@ class PairSums:
 
     def scale(self, weights: list[float]) -> None:
         """Let the next step count with ``weights``."""
-        flat = self._flat
+        self._now, flat = weights, self._flat
         for k, weight in enumerate(weights):
             flat[k] = weight
 
@@ -48,7 +49,9 @@ class PairSums:
     def products(self, levels: Array, before: Array, change: float) -> None:
         """Put the products of a change with what others did since ``before`` into the step."""
         np.subtract(levels, before, out=self._products)
-        np.multiply(self._weights, change, out=self._scaled)
+        flat = self._flat_scaled
+        for k, weight in enumerate(self._now):
+            flat[k] = weight * change
         np.multiply(self._products, self._scaled, out=self._products)
 
     def extend(self, i: int) -> None:
