@@ -15,8 +15,9 @@ import structlog
 from charts.board import Board
 from charts.equity import POINTS, EquityCurve
 from charts.exchange_client import ExchangeAwayError, ExchangeClient
-from charts.facts import ACCOUNT_FACTS, AccountSeen
+from charts.facts import ACCOUNT_FACTS, AccountSeen, AccountSnapshot
 from charts.orders import OpenOrders
+from charts.past_fills import past_fills
 from market.errors import StreamError
 from market.events import Fact
 from market.feed import Feed
@@ -41,11 +42,30 @@ class Followed:
     reading: asyncio.Task[None]
     orders: OpenOrders = field(default_factory=OpenOrders)
     fills: int = 0
+    filled: set[tuple[int, int]] = field(default_factory=set)
+    looking_back: asyncio.Task[None] | None = None
     rejected: int = 0
     untold: int = 0
     told: float = float("-inf")
     last: float | None = None
     wanted: float = 0.0
+
+    def cancel(self) -> None:
+        """Read no more of it."""
+        self.reading.cancel()
+        if self.looking_back is not None:
+            self.looking_back.cancel()
+
+    def counts(self, fact: OrderFilled) -> bool:
+        """Take in a fill; tell whether it was not known from looking back."""
+        key = fact.trade_id, fact.order_id
+        if key in self.filled:
+            return False
+        if self.looking_back is not None:  # what is looked for may have it, too
+            self.filled.add(key)
+        self.fills += 1
+        self.last = fact.time.timestamp()
+        return True
 
 
 class AccountsReader:
@@ -93,7 +113,7 @@ class AccountsReader:
                         await self._hurry.wait()
         finally:
             for each in self._followed.values():
-                each.reading.cancel()
+                each.cancel()
 
     def want(self, account: str) -> None:
         """Follow an account that a page looks at, as soon as it is open."""
@@ -111,6 +131,9 @@ class AccountsReader:
         """Forget the accounts of a market that is no more."""
         self._curves.clear()
         self._known.clear()
+        for each in self._followed.values():
+            each.fills = each.rejected = 0
+            each.filled.clear()
 
     async def _ask(self) -> None:
         try:
@@ -195,7 +218,7 @@ class AccountsReader:
             least = min(self._followed, key=lambda name: self._followed[name].wanted)
             if monotonic() - self._followed[least].wanted < WANTED_S:
                 return
-            self._followed.pop(least).reading.cancel()
+            self._followed.pop(least).cancel()
         reading = asyncio.create_task(self._read(account))
         self._followed[account] = Followed(reading, wanted=wanted)
 
@@ -224,13 +247,39 @@ class AccountsReader:
             return
         if followed.orders.take(fact):
             self._board.put("orders", account, followed.orders.shown())
+        self._note(account, followed, fact)
+
+    def _note(self, account: str, followed: Followed, fact: Fact) -> None:
         if isinstance(fact, OrderFilled):
-            followed.fills += 1
-            followed.last = fact.time.timestamp()
-            self._board.append("fill", fact.symbol, _fill(fact), FILLS)
+            if followed.counts(fact):
+                self._board.append("fill", fact.symbol, _fill(fact), FILLS)
+        elif isinstance(fact, AccountSnapshot):  # the stream tells nothing of what was before it
+            if followed.looking_back is not None:
+                followed.looking_back.cancel()
+            followed.looking_back = asyncio.create_task(self._look_back(account, followed))
         elif isinstance(fact, OrderRejected):
             followed.rejected += 1
             self._tell_refused(followed, fact)
+
+    async def _look_back(self, account: str, followed: Followed) -> None:
+        try:
+            found = await past_fills(self._exchange, account, self._headers(account))
+        except ExchangeAwayError as error:
+            log.info("fills_not_looked_up", account=account, problem=error.problem)
+            found = {}
+        for symbol, fills in found.items():
+            self._add_fills(symbol, [fill for fill in fills if fill["time"] is not None])
+        keys = {_key(fill) for fills in found.values() for fill in fills}
+        followed.fills = max(followed.fills, len(followed.filled | keys))
+        followed.filled, followed.looking_back = keys, None
+
+    def _add_fills(self, symbol: str, fills: list[dict[str, Any]]) -> None:
+        """Put fills of the past among those that are shown."""
+        shown = self._board.entries("fill", symbol)
+        known = {_key(fill) for fill in shown}
+        if new := [fill for fill in fills if _key(fill) not in known]:
+            both = sorted([*shown, *new], key=lambda fill: float(fill["time"]))
+            self._board.replace("fill", symbol, both[-FILLS:], FILLS)
 
     def _tell_refused(self, followed: Followed, fact: OrderRejected) -> None:
         """Tell of a refusal, but not of each: a bot that insists must not hide what else is."""
@@ -242,6 +291,10 @@ class AccountsReader:
         followed.told, followed.untold = now, 0
         text = f"an order in {fact.symbol} was refused: {fact.reason}{more}"
         self._tell("warn", fact.account, text)
+
+
+def _key(fill: Mapping[str, Any]) -> tuple[int, int]:
+    return fill["trade_id"], fill["order_id"]
 
 
 def _fill(fact: OrderFilled) -> dict[str, Any]:

@@ -73,7 +73,6 @@ function drawTotal(accounts) {
   foot.hidden = accounts.length === 0;
   const sum = (name) => accounts.reduce((total, account) => total + (account[name] ?? 0), 0);
   write(node.cells[0], "Total");
-  write(node.cells[1], `equity ${money(sum("equity"))}`);
   for (const [index, name] of [[2, "unrealized_pnl"], [3, "realized_pnl"]]) {
     write(node.cells[index], signed(sum(name)));
     tone(node.cells[index], sum(name));

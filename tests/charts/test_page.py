@@ -183,6 +183,39 @@ async def test_a_refused_order_is_counted_and_told_with_its_reason(
     assert watched.errors == []
 
 
+async def test_fills_from_before_the_charts_began_are_counted_and_marked(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    body = {"account": "early", "symbol": "BTC", "quantity": 1}
+    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+        for side in ("buy", "sell", "buy"):  # the first one opens the account
+            (await client.post(f"/{side}", json=body)).raise_for_status()
+    async with opened(browser, running.charts) as watched:
+        fills = watched.page.locator("#bots tr", has_text="early").locator("td").nth(5)
+        await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
+    running.kill("charts")
+    running.start("charts")
+    await ready(running)
+    async with opened(browser, running.charts) as watched:
+        page = watched.page
+        fills = page.locator("#bots tr", has_text="early").locator("td").nth(5)
+        await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
+        of = "sandpit.store.fill.filter(each => each.account === 'early')"
+        await until(page, f"{of}.length === 3")
+        sides = await page.evaluate(f"{of}.map(each => each.side)")
+    assert sides == ["buy", "sell", "buy"]
+    assert watched.errors == []
+
+
+async def test_no_word_of_the_accounts_is_cut_on_a_desk(browser: Browser, running: Market) -> None:
+    await ready(running)
+    async with opened(browser, running.charts) as watched:
+        await expect(watched.page.locator("#bots tr").first).to_be_visible(timeout=PATIENCE_MS)
+        cut = "cells => cells.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+        assert await watched.page.locator(".bots thead th").evaluate_all(cut) == []
+
+
 async def test_an_own_order_of_many_decimals_fits_into_the_ladder(
     browser: Browser, running: Market
 ) -> None:
