@@ -25,6 +25,8 @@ SEND_BUFFER_BYTES: Final = 64 * 1024
 UNSENT_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 16 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
+ACCEPTING_S: Final = 0.02
+"""For a connection that is being accepted just then, to be there when all are ended."""
 LAST_S: Final = 5.0
 """After the grace, for answers that go on though nobody is there to hear them."""
 OUTLET: Final = "sandpit.outlet"
@@ -285,6 +287,7 @@ class Server(uvicorn.Server):
         self._farewell()
         for server in self.servers:
             server.close()
+        await asyncio.sleep(ACCEPTING_S)
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await self._emptied()

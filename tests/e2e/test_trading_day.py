@@ -30,14 +30,14 @@ async def a_day_is_over(client: httpx.AsyncClient, running: Market) -> None:
     async with asyncio.timeout(60):
         for symbol in ("BTC", "TCS", "META"):
             seq = 0
-            while seq < 5000:
+            while seq < 1900:
                 await asyncio.sleep(0.1)
                 seq = (await client.get(f"{running.exchange}/market-data/{symbol}")).json()["seq"]
 
 
 @pytest.mark.timeout(120)
 async def test_the_investor_wins_and_the_hamster_loses(tmp_path: Path) -> None:
-    with market(tmp_path, TICK_INTERVAL_S="0.002", SEED="7", STATUS_S="1") as running:
+    with market(tmp_path, TICK_INTERVAL_S="0.005", SEED="22", STATUS_S="1") as running:
         running.start()
         async with httpx.AsyncClient(trust_env=False) as client:
             await until_healthy(client, running.exchange)
