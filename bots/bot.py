@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from bots.answers import AccountAnswer
 from bots.blotter import Blotter
@@ -13,6 +13,8 @@ from market.events import Fact, Gap, Lagging, Shutdown, Snapshot, SourceState, T
 from market.feed import FeedEnded, FeedGarbled, FeedLost, FeedOpened
 from market.orders import AmendRejected, Command, OrderFilled, OrderRejected
 from market.values import Symbol
+
+_OF_THE_LINE: Final = (FeedOpened, FeedLost, FeedGarbled, FeedEnded)
 
 
 class StrategyBrokenError(MarketError):
@@ -47,12 +49,13 @@ class Bot:
         Raises:
             StrategyBrokenError: it has failed too often in a row.
         """
-        if isinstance(fact, FeedOpened | FeedLost | FeedGarbled | FeedEnded):
+        if isinstance(fact, _OF_THE_LINE):
             self._line(fact)
             return ()
         self._volatility.seen(fact)
         self._book(fact)
-        self._tell(fact)
+        if not isinstance(fact, Tick):
+            self._tell(fact)
         return self._decided(fact)
 
     def begin_anew(self, account: AccountAnswer | None, told: Iterable[Fact]) -> None:

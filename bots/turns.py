@@ -40,7 +40,7 @@ class Turns:
         last.append(tick)
         if len(last) < _TICKS:
             return None
-        p0, p1, p2 = (each.price for each in last)
+        p0, p1, p2 = last[0].price, last[1].price, tick.price
         del last[0]
         if p0 > p1 < p2:
             return Turn.DIP

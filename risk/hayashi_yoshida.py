@@ -17,6 +17,7 @@ from risk.tracks import Track
 _RESCALE: Final = 400.0  # half-lives: squares of weights still fit a double
 _KNOWN: Final = 10  # intervals before the mean gap of an asset is believed
 _MEMORY: Final = 50  # intervals that the mean gap remembers
+_NOTHING: Final = np.zeros(())  # as an array, for the operations that would make one of 0.0
 
 
 class LiveCovariance:
@@ -175,7 +176,7 @@ class LiveCovariance:
             shared = np.subtract(self._times, since, out=self._overlap)
         else:
             shared = self._times - np.maximum(since, self._first)
-        np.maximum(shared, 0.0, out=shared)
+        np.maximum(shared, _NOTHING, out=shared)
         return shared
 
     def _correct(self, i: int, level: float) -> None:

@@ -60,12 +60,12 @@ class Valuation:
             raise UnavailableError(UNHELD)
         if not self.ready:
             raise UnavailableError(f"no price of {', '.join(self._unpriced())} yet")
-        return self.holdings.cash + float(self.quantities @ self.market.prices)
+        return self.holdings.cash + float(self.quantities.dot(self.market.prices))
 
     def revalue(self) -> None:
         """Note the value for the drawdown, where there is one."""
         if self.holdings is not None and self.ready:
-            value = self.holdings.cash + float(self.quantities @ self.market.prices)
+            value = self.holdings.cash + float(self.quantities.dot(self.market.prices))
             self.peak.see(value)
             self.guard.see(value)
 
