@@ -4,6 +4,7 @@ An exception is a loss beyond the forecast. Products of powers underflow on long
 hopeless forecast can seem perfect; sums of logarithms do not.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,10 +46,11 @@ def kupiec(observations: int, exceptions: int, probability: float) -> Likelihood
 
 def christoffersen(hits: Iterable[bool]) -> LikelihoodRatio:
     """Return the test that an exception does not make the next one likelier, from the ``hits``."""
-    counts = [[0, 0], [0, 0]]
-    for before, after in pairwise(hits):
-        counts[bool(before)][bool(after)] += 1
-    return independence(*counts[0], *counts[1])
+    counts = Counter(pairwise(map(bool, hits)))
+    quiet, hit = (False, True)
+    return independence(
+        counts[quiet, quiet], counts[quiet, hit], counts[hit, quiet], counts[hit, hit]
+    )
 
 
 def independence(n00: int, n01: int, n10: int, n11: int) -> LikelihoodRatio:
