@@ -175,6 +175,7 @@ class Exchange:
         if found.lost is not None:
             log.warning("journal_tail_cut", lost=str(found.lost))
         log.info("recovered", commands=found.head.seq, replayed=found.replayed)
+        self._take_back(found.head.seq)
         self._journal = DiskJournal(file, found.head, keep=self.settings.journal_keep or None)
         return Desk(
             found.venue,
@@ -185,6 +186,14 @@ class Exchange:
             on_failure=self._on_failure,
             snapshot_every=self.settings.snapshot_every,
         )
+
+    def _take_back(self, kept: int) -> None:
+        """Count nothing as told beyond the journal's end: those numbers are given out again."""
+        told = max(self._market_told, self._orders_told)
+        if told > kept:
+            log.warning("journal_behind_streams", commands=kept, told=told)
+            self._market_told = min(self._market_told, kept)
+            self._orders_told = self._orders_kept = min(self._orders_told, kept)
 
     def _market_note(self) -> str:
         told = max(self._told, self._market_told)

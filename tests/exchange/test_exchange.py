@@ -93,6 +93,26 @@ async def test_an_account_s_history_that_is_lost_is_a_gap_and_the_market_s_goes_
     assert [trade["trade_id"] for trade in trades] == [1]
 
 
+async def test_what_comes_after_a_cut_journal_is_told_at_once(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        for _ in range(20):
+            await market.order()
+    with sqlite3.connect(tmp_path / "journal.sqlite") as cut:
+        cut.execute("DELETE FROM snapshots")
+        cut.execute("DELETE FROM commands WHERE seq > 5")
+    cut.close()
+    with capture_logs() as logs:
+        async with a_market(tmp_path, TCS) as market:
+            async with asked(f"{market.base}/accounts/ann/stream") as told:
+                await told.until(lambda b: b.event == "snapshot")
+                order = (await market.order()).json()
+                filled = (await told.until(lambda b: b.event == "order_filled"))[-1]
+            traded = (await market.get("/trades?symbol=TCS&limit=1")).json()
+    assert filled.data["order_id"] == order["order_id"]
+    assert traded[0]["trade_id"] == order["fills"][0]["trade_id"]
+    assert "journal_behind_streams" in [log["event"] for log in logs]
+
+
 async def test_two_exchanges_cannot_have_one_folder(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS):
         with pytest.raises(MarketError, match="in use"):
