@@ -176,7 +176,9 @@ class StreamEndpoint:
 
     def asked(self, request: Request) -> tuple[Filter, str | None]:
         """Return the filter and last id that a request asks for; raise a problem when it errs."""
-        query = request.query_params
+        given = request.query_params  # a list may come in one parameter or in several
+        lists = {"events", self._subject_name, *(of.name for of in self._variants.values())}
+        query = dict(given) | {name: ",".join(given.getlist(name)) for name in lists & set(given)}
         wishes = self.hub.filter(
             kinds=self._kinds(query), subjects=self._about(query), conflate_ms=_conflate_ms(query)
         )

@@ -162,6 +162,17 @@ LOST = {
 }
 
 
+async def test_a_list_may_come_in_several_parameters(kind: Kind) -> None:
+    hub = a_hub()
+    wishes = "symbols=TCS&symbols=META&events=tick&events=trade"
+    async with served(hub, kind) as on, asked(on.url(f"{wishes}&last_event_id={EPOCH}-0")) as got:
+        for fact in (a_tick("BTC"), a_tick("TCS"), a_source_state(), a_tick("META")):
+            hub.publish(fact)
+        blocks = await got.until(has_number(4))
+
+    assert [block.n for block in blocks if block.event] == [2, 4]
+
+
 async def test_24_an_id_that_cannot_be_replayed_gets_a_gap_and_a_snapshot(kind: Kind) -> None:
     hub = a_hub(history=10)
     Market(hub).run(40)
