@@ -109,7 +109,8 @@ class PaperMarket:
         return _json([{"symbol": symbol, "name": symbol} for symbol in self.symbols])
 
     async def _ticks(self, request: Request) -> Response:
-        return _json(self.ticks[request.query_params["symbol"]][::-1])
+        ticks = self.ticks.get(request.query_params["symbol"])
+        return Response(status_code=404) if ticks is None else _json(ticks[::-1])
 
     async def _candles(self, _: Request) -> Response:
         return Response(status_code=404) if self.candles is None else _json(self.candles)
