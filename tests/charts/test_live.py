@@ -176,8 +176,6 @@ async def test_prices_that_never_came_are_counted_and_the_chart_is_filled_anew()
         await health(client, lambda body: bool(body["missed"] == 4))
 
 
-# The charts end while their client connects once more, and its connection is cut in the making.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_market_that_began_anew_takes_the_page_with_it() -> None:
     old, new = PaperMarket("BTC"), PaperMarket("TCS", epoch="0000d00d")
     old.tell(a_tick(seq=900))
