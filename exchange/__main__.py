@@ -1,4 +1,4 @@
-"""The exchange as a process: ``python -m exchange``, ``export``, ``verify`` or ``repair``."""
+"""The exchange as a process: ``python -m exchange``; with a word, a command about it."""
 
 import asyncio
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from exchange import export, upkeep
+from exchange import export, halting, upkeep
 from exchange.app import create_app
 from exchange.exchange import Exchange
 from exchange.settings import Settings, history_path, journal_path
@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None, env: Environment | None = None)
         env = env or environment()
         if given[:1] == ["export"]:
             return export.main(given[1:], history_path(env))
+        if given[:1] in (["halt"], ["resume"]):
+            return halting.main(given, env)
         return upkeep.main(given, journal_path(env)) if given else run(env)
     except MarketError as error:
         sys.stderr.write(f"exchange: {error}\n")

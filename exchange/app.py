@@ -24,6 +24,7 @@ from exchange.api.operations import OPERATIONS
 from exchange.api.orders import OrdersApi
 from exchange.api.requests import Symbols
 from exchange.api.resources import resource
+from exchange.api.trading import TradingApi
 from exchange.candle_stream import VARIANTS
 from exchange.desk import BusyError
 from exchange.exchange import Exchange
@@ -43,7 +44,7 @@ ABOUT = "A live market on one machine: prices, orders and accounts. Decimals are
 def create_app(exchange: Exchange) -> Starlette:
     """Return the application that serves ``exchange`` for the length of its lifespan."""
     settings = exchange.settings
-    keys = Keys(settings.keys, settings.orders_per_s, monotonic)
+    keys = Keys(settings.keys, settings.orders_per_s, monotonic, operators=settings.operators)
     symbols = Symbols(settings.instruments)
     stream = Broadcast(
         exchange.market.hub,
@@ -151,6 +152,7 @@ def _public(exchange: Exchange, symbols: Symbols) -> list[Route]:
 
 def _private(exchange: Exchange, symbols: Symbols, keys: Keys) -> list[Route]:
     orders, accounts = OrdersApi(exchange.desk, symbols, keys), AccountsApi(exchange.desk, keys)
+    trading = TradingApi(exchange.desk, symbols, keys)
     return [
         resource("/buy", POST=orders.buy),
         resource("/sell", POST=orders.sell),
@@ -158,6 +160,7 @@ def _private(exchange: Exchange, symbols: Symbols, keys: Keys) -> list[Route]:
         resource("/orders/{order_id}", GET=orders.find, PATCH=orders.amend, DELETE=orders.cancel),
         resource("/accounts", GET=accounts.list),
         resource("/accounts/{account}", GET=accounts.find, PUT=accounts.configure),
+        resource("/instruments/{symbol}/state", PUT=trading.change),
     ]
 
 

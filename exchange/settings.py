@@ -54,6 +54,8 @@ class Settings:
     keeping: Keeping = field(default_factory=Keeping)
     cors_origins: tuple[str, ...] = ("*",)
     keys: Mapping[str, str] = field(default_factory=dict)
+    operators: tuple[str, ...] = ()
+    """Those among the keys' names who may stop and open trading."""
     orders_per_s: float = 0.0
     pre_trade: PreTradeSettings | None = None
     charts_port: int | None = None
@@ -83,11 +85,18 @@ class Settings:
             candle_interval_s=env.read("CANDLE_INTERVAL_MS", whole(10, 60_000)) / 1000,
             keeping=_keeping(env),
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
-            keys=env.read("API_KEYS", parse_keys, default={}),
+            keys=(keys := env.read("API_KEYS", parse_keys, default={})),
+            operators=_operators(env, keys),
             orders_per_s=env.read("ORDERS_PER_S", real(0, 1e6)),
             pre_trade=PreTradeSettings.from_env(env),
             charts_port=env.optional("CHARTS_PORT", port),
         )
+
+
+def operator_key(env: Environment) -> str | None:
+    """Return a key that may stop and open trading, None when none is needed or there is none."""
+    keys = env.read("API_KEYS", parse_keys, default={})
+    return next((keys[name] for name in _operators(env, keys)), None)
 
 
 def journal_path(env: Environment) -> Path:
@@ -98,6 +107,14 @@ def journal_path(env: Environment) -> Path:
 def history_path(env: Environment) -> Path:
     """Return where the history is."""
     return env.read("DATA_DIR", Path) / HISTORY
+
+
+def _operators(env: Environment, keys: Mapping[str, str]) -> tuple[str, ...]:
+    names = env.read("OPERATORS", words, default=())
+    for name in names:
+        if name not in keys:
+            raise SettingsError("OPERATORS", f"{name} has no key in API_KEYS")
+    return names
 
 
 def _keeping(env: Environment) -> Keeping:

@@ -11,6 +11,8 @@ from exchange.recovery import Repair, Verification, proposed, repair, verify
 
 USAGE: Final = (
     "usage: python -m exchange verify [JOURNAL]\n       python -m exchange repair [JOURNAL] [--yes]"
+    "\n       python -m exchange halt SYMBOL [--state halted|cancel_only|auction]"
+    "\n       python -m exchange resume SYMBOL"
     "\n       python -m exchange export --help"
 )
 

@@ -19,13 +19,12 @@ import msgspec
 from bots.answers import AccountAnswer, OrderAnswer
 from market.events import Fact, State
 from market.feed import Feed, FeedEnded
-from market.orders import PlaceOrder, TradingStateChanged
+from market.orders import PlaceOrder, TradingState, TradingStateChanged
 from market.settings import Environment, environment, instrument, port, symbols
 from market.values import Symbol
 from market.wire import FACTS, Decoder, encode
 from simulation.actions import (
     AnyEvent,
-    Halt,
     News,
     PriceShock,
     SourceDies,
@@ -47,7 +46,7 @@ from sources.settings import Settings
 PATIENCE_S: Final = 10.0
 POLL_S: Final = 0.05
 PRICED: Final = (PriceShock, VolatilityRegime, SourceStalls, SourceLies, SourceDies, News)
-CLOSED: Final = (Halt, ThinBook)  # the live exchange has no door for them
+CLOSED: Final = (ThinBook,)  # the live exchange has no door for it
 
 Say = Callable[[str], None]
 
@@ -64,6 +63,7 @@ class LiveStage:
         self._distortions: dict[str, Distortion] = {}
         self._at_tick: dict[tuple[str, int], list[Callable[[], None]]] = {}
         self._made: dict[str, int] = {}
+        self._halted: set[str] = set()
         self._tasks = asyncio.TaskGroup()
         self._began = asyncio.get_running_loop().time()
 
@@ -90,10 +90,15 @@ class LiveStage:
         self.puppets[symbol].revive()
 
     def halt(self, symbol: str) -> None:
-        """Refuse: there is no door for it."""
-        raise ConfigError(f"a live exchange cannot be told to halt {symbol}")
+        """Stop the trading of an instrument."""
+        self._halted.add(symbol)
+        self.spawn(self._allow(symbol, TradingState.HALTED))
 
-    resume = halt
+    def resume(self, symbol: str) -> None:
+        """Open an instrument that was halted here to trading again."""
+        if symbol in self._halted:
+            self._halted.remove(symbol)
+            self.spawn(self._allow(symbol, TradingState.TRADING))
 
     def thin(self, quantity: Decimal | None, levels: int | None) -> None:
         """Refuse: there is no door for it."""
@@ -119,6 +124,8 @@ class LiveStage:
                 self._schedule(event)
             await asyncio.sleep(for_s)
             await self._look()
+            for symbol in tuple(self._halted):  # what is halted here does not stay so
+                self.resume(symbol)
             for each in begun:
                 each.cancel()
 
@@ -188,6 +195,12 @@ class LiveStage:
             found[code] = found.get(code, 0) + 1
             self._say(f"{self.seconds:8.2f} s  refused: {answer.text[:200]}")
 
+    async def _allow(self, symbol: str, state: TradingState) -> None:
+        """Have an instrument allow what ``state`` says."""
+        answer = await self._send("PUT", f"/instruments/{symbol}/state", {"state": state})
+        if answer.is_error:
+            raise ConfigError(f"the exchange does not make {symbol} {state}: {answer.text[:200]}")
+
     async def _send(self, method: str, path: str, body: Mapping[str, object]) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
         url = f"{self._url}{path}"
@@ -239,6 +252,8 @@ async def play_before(
     host, number = env.read("HOST", str), env.read("EXCHANGE_PORT", port)
     if host != "localhost" and not ip_address(host).is_loopback:
         raise ConfigError(f"HOST={host}: a scenario is played on loopback alone")
+    if env.optional("API_KEYS", str) is not None:
+        raise ConfigError("API_KEYS: a scenario is played before an exchange without keys")
     url = f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
     scenario = events(config.event)
     length = config.days * DAY_S if for_s is None else for_s

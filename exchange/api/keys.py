@@ -2,7 +2,7 @@
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from starlette.requests import Request
@@ -33,14 +33,21 @@ class Keys:
 
     Args:
         secrets: the secret of each account that has one.
+        operators: those among them whose key may stop and open trading, too.
         orders_per_s: how many orders an account may place a second, in bursts of as many; 0 is
             no bound.
     """
 
     def __init__(
-        self, secrets: Mapping[str, str], orders_per_s: float, now: Callable[[], float]
+        self,
+        secrets: Mapping[str, str],
+        orders_per_s: float,
+        now: Callable[[], float],
+        *,
+        operators: Collection[str] = (),
     ) -> None:
         self._secrets = {name: secret.encode() for name, secret in secrets.items()}
+        self._operators = [self._secrets[name] for name in operators]
         self._rate, self._now = orders_per_s, now
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -74,6 +81,14 @@ class Keys:
         except ProblemError:
             return False
         return True
+
+    def admit_operator(self, request: Request) -> None:
+        """Raise the 401 or 403 problem unless the request carries the key of an operator."""
+        given = self.check(request)
+        if not self._secrets:
+            return
+        if not any(hmac.compare_digest(given, expected) for expected in self._operators):
+            raise ProblemError(403, "key-refused", "This key is no operator's; see OPERATORS.")
 
     def pace(self, account: str) -> None:
         """Count an order of ``account``; raise the 429 problem when it is one too many."""

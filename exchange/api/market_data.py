@@ -27,6 +27,18 @@ class InstrumentView(Struct, frozen=True, kw_only=True):
     lot_size: Decimal
     trading_state: TradingState
 
+    @classmethod
+    def of(cls, instrument: Instrument, state: TradingState) -> "InstrumentView":
+        """Return how an instrument in a state is told."""
+        return cls(
+            symbol=instrument.symbol,
+            name=instrument.name,
+            quote=instrument.quote,
+            tick_size=instrument.tick_size,
+            lot_size=instrument.lot_size,
+            trading_state=state,
+        )
+
 
 class MarketData:
     """The handlers of the public routes."""
@@ -43,19 +55,8 @@ class MarketData:
 
     async def instruments(self, _: Request) -> Response:
         """Return every instrument."""
-        return json(
-            [
-                InstrumentView(
-                    symbol=of.symbol,
-                    name=of.name,
-                    quote=of.quote,
-                    tick_size=of.tick_size,
-                    lot_size=of.lot_size,
-                    trading_state=self._desk.venue.trading_state(of.symbol),
-                )
-                for of in self._instruments.values()
-            ]
-        )
+        state_of = self._desk.venue.trading_state
+        return json([InstrumentView.of(i, state_of(i.symbol)) for i in self._instruments.values()])
 
     async def book(self, request: Request) -> Response:
         """Return the best levels of a book."""

@@ -6,6 +6,7 @@ from exchange.accounts import AccountView
 from exchange.api.health import Health
 from exchange.api.market_data import InstrumentView
 from exchange.api.requests import NAME, Amendment, Configuration, NewOrder, QuickOrder
+from exchange.api.trading import TradingWish
 from exchange.blotter import OrderView
 from exchange.candles import INTERVALS
 from exchange.leaderboard import Standing
@@ -133,6 +134,15 @@ OPERATIONS: Final = (
         path="/instruments",
         about="What is traded, and on which grids",
         answer=list[InstrumentView],
+    ),
+    Operation(
+        method="PUT",
+        path="/instruments/{symbol}/state",
+        about="Stop the trading of an instrument, or open it again; for an operator",
+        answer=InstrumentView,
+        body=TradingWish,
+        parameters=(_SYMBOL_PATH,),
+        problems=(400, 401, 403, 404, 408, 413, 422, 503),
     ),
     Operation(
         method="GET",

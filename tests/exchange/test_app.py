@@ -350,6 +350,66 @@ async def test_an_account_hears_of_its_own_orders_alone_and_resumes(tmp_path: Pa
     assert [block.raw for block in again if block.id] == [block.raw for block in events]
 
 
+# --- trading states by hand ---
+
+STATES = "/stream?events=trading_state"
+
+
+async def test_an_instrument_is_halted_collected_and_resumed_by_hand(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, META) as market, asked(f"{market.base}{STATES}") as told:
+        resting = (await market.order(price=30)).json()
+        halted = await market.client.put("/instruments/TCS/state", json={"state": "cancel_only"})
+        check_problem(await market.order(price=30), 409, "trading-state")
+        cancelled = await market.client.delete(f"/orders/{resting['order_id']}")
+        other = await market.order(symbol="META")
+        await market.client.put("/instruments/tinkoff/state", json={"state": "auction"})
+        collected = await market.order(price=40)
+        again = await market.client.put("/instruments/TCS/state", json={"state": "trading"})
+        found = await market.get(f"/orders/{collected.json()['order_id']}")
+        seen = await told.until(lambda b: bool(b.id) and b.data.get("state") == "trading")
+    assert (halted.json()["symbol"], halted.json()["trading_state"]) == ("TCS", "cancel_only")
+    assert (cancelled.status_code, other.status_code) == (200, 200)
+    assert (collected.json()["status"], found.json()["status"]) == ("open", "filled")
+    assert again.json()["trading_state"] == "trading"
+    states = [block.data["state"] for block in seen if block.event == "trading_state"]
+    assert states == ["cancel_only", "auction", "trading"]
+
+
+async def test_a_halt_by_hand_survives_a_restart(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        await market.client.put("/instruments/TCS/state", json={"state": "halted"})
+    async with a_market(tmp_path, TCS) as market:
+        (found,) = (await market.get("/instruments")).json()
+        check_problem(await market.order(), 409, "trading-state")
+    assert found["trading_state"] == "halted"
+
+
+async def test_a_state_that_is_none_is_refused(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        for body, field in (({"state": "closed"}, "state"), ({}, "state")):
+            got = await market.client.put("/instruments/TCS/state", json=body)
+            check_problem(got, 422, "invalid-body")
+            assert got.json()["errors"][0]["field"] == field
+        unknown = await market.client.put("/instruments/NOPE/state", json={"state": "halted"})
+        check_problem(unknown, 404, "unknown-symbol")
+
+
+async def test_with_keys_only_an_operator_halts(tmp_path: Path) -> None:
+    wish = {"state": "halted"}
+    async with a_market(tmp_path, TCS, keys=KEYS, operators=("bob",)) as market:
+        put = market.client.put
+        check_problem(await put("/instruments/TCS/state", json=wish), 401, "key-missing")
+        for wrong in (KEYS["ann"], "nonsense"):
+            got = await put("/instruments/TCS/state", json=wish, headers=bearer(wrong))
+            check_problem(got, 403, "key-refused")
+        done = await put("/instruments/TCS/state", json=wish, headers=bearer(KEYS["bob"]))
+    async with a_market(tmp_path / "other", TCS, keys=KEYS) as market:
+        nobody = bearer(KEYS["ann"])
+        got = await market.client.put("/instruments/TCS/state", json=wish, headers=nobody)
+        check_problem(got, 403, "key-refused")
+    assert done.json()["trading_state"] == "halted"
+
+
 # --- who may ---
 
 KEYS = {"ann": "secret-of-ann", "bob": "secret-of-bob"}

@@ -13,6 +13,7 @@ from market.clock import SystemClock
 from market.errors import MarketError
 from market.server import serving
 from market.settings import Environment
+from market.values import Symbol
 from simulation.config import parsed
 from simulation.errors import ConfigError
 from simulation.live import play_before
@@ -44,11 +45,11 @@ def env(tmp_path: Path) -> Environment:
 
 
 @asynccontextmanager
-async def an_exchange(env: Environment) -> AsyncIterator[None]:
+async def an_exchange(env: Environment) -> AsyncIterator[Exchange]:
     settings = Settings.from_env(env)
     exchange = Exchange(settings, SystemClock())
     async with serving(create_app(exchange), settings.server, exchange.leave):
-        yield
+        yield exchange
 
 
 SCENARIO: dict[str, Any] = {
@@ -87,12 +88,41 @@ async def test_a_scenario_plays_before_a_live_exchange(env: Environment) -> None
 async def test_what_a_live_exchange_has_no_door_for_is_said_before_anything_begins(
     env: Environment,
 ) -> None:
-    event = {"do": "halt", "at_s": 0, "symbol": "TCS"}
+    event = {"do": "thin", "at_s": 0, "levels": 1}
     async with an_exchange(env):
         with pytest.raises(BaseExceptionGroup) as caught:
             await play_before(parsed({"event": [event]}), env, for_s=1, say=print)
 
-    assert caught.group_contains(ConfigError, match="Halt")
+    assert caught.group_contains(ConfigError, match="ThinBook")
+
+
+@pytest.mark.timeout(60)
+async def test_a_halt_holds_a_live_exchange_and_ends_with_the_scenario(env: Environment) -> None:
+    events = [
+        {"do": "halt", "tick": 5, "symbol": "TCS"},
+        {"do": "order", "tick": 20, "symbol": "TCS", "side": "buy", "quantity": 3},
+    ]
+    config = parsed({"name": "halt", "event": events, "settings": {"SYMBOLS": "TCS"}})
+    async with an_exchange(env) as exchange:
+        result = await play_before(config, env, for_s=1.5, say=print)
+        state = exchange.desk.venue.trading_state(Symbol("TCS"))
+    assert result.market("TCS").halts == 1
+    assert state == "trading"
+
+
+@pytest.mark.timeout(60)
+async def test_a_halt_that_is_refused_ends_the_scenario(env: Environment) -> None:
+    config = parsed({"event": [{"do": "halt", "at_s": 0, "symbol": "BTC"}]})
+    async with an_exchange(env):
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await play_before(config, env, for_s=5, say=print)
+    assert caught.group_contains(ConfigError, match="no symbol")
+
+
+async def test_a_scenario_is_played_before_an_exchange_without_keys(env: Environment) -> None:
+    keyed = Environment(dict(env._variables) | {"API_KEYS": "ann:secret"})
+    with pytest.raises(ConfigError, match="API_KEYS"):
+        await play_before(parsed(SCENARIO), keyed, for_s=1, say=print)
 
 
 async def test_without_an_exchange_there_is_nothing_to_play_before(env: Environment) -> None:
