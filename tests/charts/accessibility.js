@@ -1,15 +1,4 @@
 ({
-  // everything that can be used and has no name
-  unnamed: () => [...document.querySelectorAll('button, input, select, a[href], summary, [role=region], [role=group], [role=img]')]
-    .filter((node) => node.checkVisibility())
-    .filter((node) => {
-        const labels = [...(node.labels ?? [])].map((label) => label.textContent).join('');
-        const by = (node.getAttribute('aria-labelledby') ?? '').split(' ')
-            .map((id) => document.getElementById(id)?.textContent ?? '').join('');
-        const name = node.getAttribute('aria-label') ?? '';
-        return !(name + by + labels + node.textContent).trim();
-    }).map((node) => node.outerHTML.slice(0, 120)),
-
   structure: () => {
     const ids = [...document.querySelectorAll('[id]')].map((node) => node.id);
     const refs = [...document.querySelectorAll('[aria-labelledby], [for]')]

@@ -1,6 +1,7 @@
 import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx
 import pytest
@@ -82,3 +83,8 @@ def test_no_module_writes_markup_or_asks_another_host() -> None:
         text = path.read_text()
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text)
         assert not re.search(r"https?://(?!www\.w3\.org/)", text), path.name
+
+
+def test_the_modules_are_small_enough_to_read() -> None:
+    folder = Path(__file__).parents[2] / "charts" / "static"
+    assert {path.name for path in folder.glob("*.js") if len(path.read_text()) > 20_000} == set()

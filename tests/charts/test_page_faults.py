@@ -1,0 +1,75 @@
+"""The live page while processes die, over the real ones."""
+
+import httpx
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.charts.pages import PATIENCE_MS, opened, ready, until, word
+from tests.e2e.processes import Market
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_a_source_that_stops_is_called_stale_in_words(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    async with opened(browser, running.charts) as watched:
+        page = watched.page
+        await word(page, "LIVE")
+        running.kill("source-btc")
+        await word(page, "STALE")
+        await expect(page.locator("#state-why")).to_contain_text("BTC: source")
+        await expect(page.locator("#chart-badge")).to_have_text("STALE")
+        await expect(page.locator("#watch tr").first).to_contain_text("STALE")
+        await expect(page.locator("#events")).to_contain_text("the source is down")
+        running.start("source-btc")
+        await word(page, "LIVE")
+    assert watched.errors == []
+
+
+@pytest.mark.parametrize("name", ["exchange", "charts"])
+async def test_the_page_heals_without_a_reload_when_a_process_dies(
+    browser: Browser, running: Market, name: str
+) -> None:
+    await ready(running)
+    async with opened(browser, running.charts) as watched:
+        page = watched.page
+        await word(page, "LIVE")
+        await page.evaluate("window.same = true")
+        running.kill(name)
+        await expect(page.locator("#state")).to_have_attribute(
+            "data-state", "lost", timeout=PATIENCE_MS
+        )
+        running.start(name)
+        await ready(running)
+        await word(page, "LIVE")
+        price = await page.locator("#last").inner_text()
+        await expect(page.locator("#last")).not_to_have_text(price, timeout=PATIENCE_MS)
+        assert await page.evaluate("window.same") is True
+    assert watched.errors == []
+
+
+async def test_fills_from_before_the_charts_began_are_counted_and_marked(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    body = {"account": "early", "symbol": "BTC", "quantity": 1}
+    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+        for side in ("buy", "sell", "buy"):  # the first one opens the account
+            (await client.post(f"/{side}", json=body)).raise_for_status()
+    async with opened(browser, running.charts) as watched:
+        fills = watched.page.locator("#bots tr", has_text="early").locator("td").nth(5)
+        await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
+    running.kill("charts")
+    running.start("charts")
+    await ready(running)
+    async with opened(browser, running.charts) as watched:
+        page = watched.page
+        fills = page.locator("#bots tr", has_text="early").locator("td").nth(5)
+        await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
+        of = "sandpit.store.fill.filter(each => each.account === 'early')"
+        await until(page, f"{of}.length === 3")
+        sides = await page.evaluate(f"{of}.map(each => each.side)")
+    assert sides == ["buy", "sell", "buy"]
+    assert watched.errors == []

@@ -1,0 +1,89 @@
+"""How the pages are laid out in a real browser, and that they stay so."""
+
+import httpx
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.charts.builders import PaperMarket, a_tick, charts_over
+from tests.charts.pages import DESK, PATIENCE_MS, PHONE, drawn, opened, ready, until, word
+from tests.e2e.processes import Market
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
+SIZES = (DESK, (1280, 800), (1100, 800), (901, 720), PHONE, (320, 640))
+EDGES = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+CUT = "cells => cells.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+SHIFT = """() => {
+    window.shift = 0;
+    new PerformanceObserver((list) => {
+        for (const each of list.getEntries()) window.shift += each.value;
+    }).observe({ type: 'layout-shift', buffered: true });
+}"""
+
+
+async def test_nothing_runs_over_the_edge_and_no_heading_is_cut(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+        for symbol in ("BTC", "TCS", "META"):
+            body = {"account": "collector", "symbol": symbol, "quantity": 1}
+            (await client.post("/buy", json=body)).raise_for_status()
+    async with opened(browser, running.charts) as watched:
+        page = watched.page
+        await word(page, "LIVE")
+        await expect(page.locator("#bots")).to_contain_text("collector", timeout=PATIENCE_MS)
+        for wide, tall in SIZES:
+            await page.set_viewport_size({"width": wide, "height": tall})
+            width, height = await page.evaluate(EDGES)
+            assert width <= wide
+            if (wide, tall) == DESK:
+                assert height <= tall
+            assert await page.locator("thead th:visible").evaluate_all(CUT) == []
+            assert (
+                await page.locator("h2:not(.sr-only), .figures dd, #send").evaluate_all(CUT) == []
+            )
+
+
+async def test_a_page_stays_where_it_is_while_it_fills(browser: Browser, running: Market) -> None:
+    await ready(running)
+    async with opened(browser, running.charts) as watched:
+        await watched.page.evaluate(SHIFT)
+        await word(watched.page, "LIVE")
+        await drawn(watched.page)
+        last = await watched.page.locator("#last").inner_text()
+        await expect(watched.page.locator("#last")).not_to_have_text(last, timeout=PATIENCE_MS)
+        shift = await watched.page.evaluate("window.shift")
+    assert shift < 0.05
+
+
+async def test_markup_in_a_name_is_text(browser: Browser) -> None:
+    symbol, account = "<script>document.title='x'</script>", "<img src=x onerror=alert(1)>"
+    paper = PaperMarket(symbol)
+    paper.account(account)
+    paper.tell(a_tick(symbol))
+    async with charts_over(paper) as url, opened(browser, url) as watched:
+        page = watched.page
+        await expect(page.locator("#watch button")).to_have_text(symbol, timeout=PATIENCE_MS)
+        await expect(page.locator("#bots")).to_contain_text(account, timeout=PATIENCE_MS)
+        await expect(page.locator("#symbol option")).to_have_text(symbol)
+        assert await page.locator("tbody script, tbody img, select script").count() == 0
+        assert await page.title() != "x"
+    assert watched.errors == []
+
+
+async def test_the_study_draws_candles_and_asks_nobody_else(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    study = "/study?symbol=BTC&interval=1s"
+    async with opened(browser, running.charts, path=study) as watched:
+        page = watched.page
+        await until(page, "document.getElementById('figure').data?.[0].x.length > 1")
+        await page.locator("#indicators button", has_text="SMA").click()
+        await until(
+            page, "document.getElementById('figure').data.some(each => each.name === 'SMA 20')"
+        )
+        kind = await page.evaluate("document.getElementById('figure').data[0].type")
+    assert kind == "candlestick"
+    assert watched.errors == []
+    assert watched.foreign == []
