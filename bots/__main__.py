@@ -18,6 +18,7 @@ from bots.bot import Bot, StrategyBrokenError
 from bots.catalog import OURS, build, find
 from bots.desk import Desk
 from bots.exchange_client import ExchangeClient, Patience
+from bots.own_orders import OwnOrders, account_feed
 from bots.runner import Runner
 from bots.settings import Settings
 from bots.strategy import Strategy
@@ -99,16 +100,15 @@ async def _trade(
     """Wire one bot and run it."""
     clock, session = SystemClock(), f"{account[:32]}-{secrets.token_hex(6)}"
     query = f"symbols={','.join(settings.symbols)}&events={events}"
+    url, key = settings.exchange_url, settings.keys.get(account)
     async with httpx.AsyncClient(trust_env=False) as http:
-        feed = Feed(
-            f"{settings.exchange_url}/stream?{query}", client=http, silence_s=settings.silence_s
+        feed = Feed(f"{url}/stream?{query}", client=http, silence_s=settings.silence_s)
+        own_orders = OwnOrders(
+            partial(account_feed, url, account, client=http, key=key, silence_s=settings.silence_s),
+            log=log,
         )
         client = ExchangeClient(
-            http,
-            settings.exchange_url,
-            rng=Random(),
-            patience=Patience(settings.order_retry_s),
-            key=settings.keys.get(account),
+            http, url, rng=Random(), patience=Patience(settings.order_retry_s), key=key
         )
         desk = Desk(client, account=account, clock=clock)
         bot = Bot(
@@ -119,7 +119,14 @@ async def _trade(
             most_failures=settings.max_failures,
         )
         runner = Runner(
-            bot, feed, desk, session=session, status_s=settings.status_s, clock=clock, log=log
+            bot,
+            feed,
+            desk,
+            own_orders,
+            session=session,
+            status_s=settings.status_s,
+            clock=clock,
+            log=log,
         )
         log.info("started", account=account, symbols=",".join(settings.symbols))
         await runner.run()

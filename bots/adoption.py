@@ -19,12 +19,15 @@ def told(account: AccountAnswer, orders: Sequence[OrderAnswer], clock: Clock) ->
     fills = _fills(orders)
     facts: list[OrderFact] = []
     for position in account.positions:
-        found = _since_flat(fills.get(position.symbol, ()))
-        if sum((_signed(fill) for fill in found), Decimal(0)) == position.quantity:
-            facts += found
-        else:
-            facts.append(_at_average(account.account, position, clock))
+        found = _since_flat(fills.get(position.symbol, ()), position.quantity)
+        facts += found or [_at_average(account.account, position, clock)]
     return [*facts, *(accepted(order) for order in orders if order.status in OPEN)]
+
+
+def is_explained(account: AccountAnswer, orders: Sequence[OrderAnswer]) -> bool:
+    """Tell whether the fills of ``orders`` add up to every position of the account."""
+    fills = _fills(orders)
+    return all(_since_flat(fills.get(of.symbol, ()), of.quantity) for of in account.positions)
 
 
 def _fills(orders: Iterable[OrderAnswer]) -> Mapping[Symbol, list[OrderFilled]]:
@@ -35,19 +38,16 @@ def _fills(orders: Iterable[OrderAnswer]) -> Mapping[Symbol, list[OrderFilled]]:
     return by_symbol
 
 
-def _since_flat(fills: Iterable[OrderFilled]) -> list[OrderFilled]:
-    """The fills after the last moment at which nothing was held."""
-    held, since = Decimal(0), list[OrderFilled]()
-    for fill in fills:
-        since.append(fill)
-        held += _signed(fill)
+def _since_flat(fills: Sequence[OrderFilled], held: Decimal) -> Sequence[OrderFilled]:
+    """The fills after the last moment at which nothing was held; none when that is not among them.
+
+    ``held`` is the position now: so the fills before that moment need not be known.
+    """
+    for index in range(len(fills) - 1, -1, -1):
+        held -= fills[index].side.sign * fills[index].quantity
         if not held:
-            since.clear()
-    return since
-
-
-def _signed(fill: OrderFilled) -> Decimal:
-    return fill.side.sign * fill.quantity
+            return fills[index:]
+    return ()
 
 
 def _at_average(account: str, position: PositionAnswer, clock: Clock) -> OrderFilled:

@@ -1,11 +1,13 @@
 """Where a bot's commands become answers, and the answers facts; a command never fails here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from bots.adoption import is_explained
 from bots.answers import AccountAnswer, OrderAnswer
 from bots.exchange_client import ExchangeClient, ExchangeRefusedError
-from bots.news import News
+from bots.news import OPEN, News
 from market.clock import Clock
 from market.orders import (
     AmendOrder,
@@ -19,6 +21,8 @@ from market.orders import (
 from market.values import Symbol
 
 NO_SYMBOL = Symbol("")
+PAGE: Final = 200
+MOST_PAGES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Desk:
         self._client, self._account, self._clock = client, account, clock
         self._news = News()
         self.doubtful: set[str] = set()
+        self._doubt_since = 0  # the last order of whose answer there was no doubt
 
     @property
     def has_resting(self) -> bool:
@@ -57,15 +62,16 @@ class Desk:
                 return await self._change(command, order_id)
         raise TypeError(f"not a command of a bot: {command!r:.80}")
 
-    async def resting_news(self) -> list[OrderFact]:
-        """Return what became of the orders that stand in the book.
+    async def resting_news(self, among: Collection[int] | None = None) -> list[OrderFact]:
+        """Return what became of the orders that stand in the book, or of some ``among`` them.
 
         Raises:
             ExchangeRefusedError: the exchange does not answer.
         """
         facts: list[OrderFact] = []
         for order_id in tuple(self._news.resting):
-            facts += self._news.read(await self._client.order(order_id))
+            if among is None or order_id in among:
+                facts += self._news.read(await self._client.order(order_id))
         return facts
 
     async def doubtful_news(self) -> list[OrderFact]:
@@ -76,7 +82,7 @@ class Desk:
         """
         if not self.doubtful:
             return []
-        answers = await self._client.orders(self._account)
+        answers = await self._client.orders(self._account, since=self._doubt_since)
         late = [each for each in answers if each.client_order_id in self.doubtful]
         self.doubtful.clear()
         return self._read_all(late)
@@ -100,7 +106,7 @@ class Desk:
         """
         account = await self.account()
         while account is not None:
-            orders = await self._orders()
+            orders = await self._orders(account)
             before, account = account, await self.account()
             if account is not None and account.has_traded_like(before):
                 self._news = News()
@@ -109,15 +115,34 @@ class Desk:
         self._news = News()  # an exchange that begins anew numbers its orders anew
         return Books(None, ())
 
-    async def _orders(self) -> list[OrderAnswer]:
-        """The orders of the account, oldest first; none where the exchange does not list them."""
+    async def _orders(self, account: AccountAnswer) -> list[OrderAnswer]:
+        """The orders that led to how an account stands, oldest first.
+
+        Those that are open, and as many of the newest as it takes to explain the positions; none
+        where the exchange does not list them.
+        """
+        found: dict[int, OrderAnswer] = {}
         try:
-            orders = await self._client.orders(self._account)
+            for status in sorted(OPEN):
+                found |= _by_number(await self._client.orders(self._account, status=status))
+            async for page in self._pages(account):
+                found |= _by_number(page)
+                if is_explained(account, list(found.values())):
+                    break
         except ExchangeRefusedError as refusal:
             if not refusal.is_final:
                 raise
-            return []
-        return sorted(orders, key=lambda each: each.order_id)
+        return sorted(found.values(), key=lambda each: each.order_id)
+
+    async def _pages(self, account: AccountAnswer) -> AsyncIterator[list[OrderAnswer]]:
+        """Yield the newest orders, a page at a time; nothing when there is nothing to explain."""
+        before: int | None = None
+        for _ in range(MOST_PAGES if account.positions else 0):
+            page = await self._client.orders(self._account, limit=PAGE, before=before)
+            yield page
+            if len(page) < PAGE:
+                return
+            before = page[-1].order_id
 
     def _read_all(self, answers: Iterable[OrderAnswer]) -> list[OrderFact]:
         return [fact for answer in answers for fact in self._news.read(answer)]
@@ -127,6 +152,8 @@ class Desk:
             return self._news.read(await self._client.place(order), price=order.price)
         except ExchangeRefusedError as refusal:
             if not refusal.is_sure and order.client_order_id:
+                if not self.doubtful:
+                    self._doubt_since = self._news.newest
                 self.doubtful.add(order.client_order_id)
             return [self.rejected(order.symbol, refusal.code, refusal.detail)]
 
@@ -177,3 +204,7 @@ class Desk:
             code=code,
             reason=reason,
         )
+
+
+def _by_number(orders: Iterable[OrderAnswer]) -> dict[int, OrderAnswer]:
+    return {order.order_id: order for order in orders}

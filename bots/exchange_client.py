@@ -7,7 +7,7 @@ from decimal import Decimal
 from random import Random
 from time import monotonic
 from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -98,10 +98,19 @@ class ExchangeClient:
         """Return how an order stands."""
         return await self._ask("GET", f"/orders/{order_id}", OrderAnswer)
 
-    async def orders(self, account: str, status: str | None = None) -> list[OrderAnswer]:
-        """Return the orders of an account, those in a status if one is given."""
-        chosen = f"&status={status}" if status else ""
-        path = f"/orders?account={quote(account, safe='')}{chosen}"
+    async def orders(
+        self,
+        account: str,
+        *,
+        status: str | None = None,
+        limit: int | None = None,
+        since: int | None = None,
+        before: int | None = None,
+    ) -> list[OrderAnswer]:
+        """Return a page of the orders of an account, newest first; by status and by number."""
+        wishes = {"status": status, "limit": limit, "since": since, "before": before}
+        asked = {name: wish for name, wish in wishes.items() if wish is not None}
+        path = f"/orders?{urlencode({'account': account, **asked})}"
         return await self._ask("GET", path, list[OrderAnswer])
 
     async def account(self, name: str) -> AccountAnswer | None:

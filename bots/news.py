@@ -28,10 +28,13 @@ class News:
 
     def __init__(self) -> None:
         self._told: OrderedDict[int, _Told] = OrderedDict()
+        self.newest = 0
+        """The highest number of an order so far."""
         self.resting: dict[int, OrderAnswer] = {}
 
     def read(self, answer: OrderAnswer, *, price: Decimal | None = None) -> list[OrderFact]:
         """Return what is new in ``answer``, in order; ``price`` is the limit, if it has none."""
+        self.newest = max(self.newest, answer.order_id)
         known = self.resting.get(answer.order_id)
         limit = answer.price or price or (known.price if known else None)
         return list(self._facts(replace(answer, price=limit)))

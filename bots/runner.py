@@ -1,7 +1,8 @@
 """The one loop: feed -> strategy -> exchange, and back to the strategy what came of it."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -11,20 +12,21 @@ from bots.answers import differences
 from bots.bot import Bot
 from bots.desk import NO_SYMBOL, Books, Desk
 from bots.exchange_client import ExchangeRefusedError
+from bots.own_orders import OwnOrders
 from market.clock import Clock
 from market.events import Fact
 from market.orders import Command, PlaceOrder
 
 MOST_WAITING: Final = 1000  # orders that were decided on and not sent yet
-POLL_S: Final = 1.0  # between two looks at the orders that stand in the book
-AGAIN_S: Final = 1.0  # between two attempts to read the account at the start
+AGAIN_S: Final = 1.0  # between two attempts to read the account, or the orders that rest
 
 
 class Runner:
     """Runs one bot on one feed for as long as the feed lasts.
 
     The feed is read on while an order is on its way; orders are sent one at a time, in the order
-    in which they were decided on. With every status line the books are compared with the
+    in which they were decided on. An order that rests is looked up when the account's own stream
+    tells of it. With every status line the books are compared with the
     exchange's, while no order is on its way: a difference is logged as ``account_mismatch``, and
     the bot begins anew on the exchange's books.
     """
@@ -34,6 +36,7 @@ class Runner:
         bot: Bot,
         feed: AsyncIterable[Fact],
         desk: Desk,
+        own_orders: OwnOrders,
         *,
         session: str,
         status_s: float,
@@ -41,11 +44,13 @@ class Runner:
         log: Any,
     ) -> None:
         self._bot, self._feed, self._desk = bot, feed, desk
+        self._own_orders = own_orders
         self._session, self._status_s = session, status_s
         self._clock, self._log = clock, log
         self._waiting: asyncio.Queue[Command] = asyncio.Queue(MOST_WAITING)
         self._line = asyncio.Lock()  # held while an order is on its way, or the books are compared
         self._sent = 0
+        self._silent: set[str] = set()  # what the exchange does not answer, and that is logged
 
     async def run(self) -> None:
         """Run until the feed ends.
@@ -62,6 +67,7 @@ class Runner:
                     self._send(),
                     self._report(),
                     self._compare_regularly(),
+                    self._own_orders.read(),
                     self._watch_resting(),
                 )
                 running = [tasks.create_task(loop) for loop in loops]
@@ -100,7 +106,12 @@ class Runner:
             command = await self._waiting.get()
             async with self._line:
                 self._hear(await self._desk.carry_out(command))
+            self._follow()
             self._waiting.task_done()
+
+    def _follow(self) -> None:
+        if self._desk.has_resting:
+            self._own_orders.follow()
 
     async def _report(self) -> None:
         while True:
@@ -114,19 +125,27 @@ class Runner:
 
     async def _watch_resting(self) -> None:
         while True:
-            await asyncio.sleep(POLL_S)
-            await self._asking("orders_not_looked_up", self._look_up_resting)
+            among = await self._own_orders.changed()
+            look_up = partial(self._look_up, among)
+            if not await self._asking("orders_not_looked_up", look_up):
+                self._own_orders.doubt()
+                await asyncio.sleep(AGAIN_S)
 
-    async def _asking(self, failure: str, ask: Callable[[], Awaitable[None]]) -> None:
-        """Ask the exchange while no order is on its way; log that it does not answer."""
+    async def _asking(self, failure: str, ask: Callable[[], Awaitable[None]]) -> bool:
+        """Ask the exchange while no order is on its way; log, once, that it does not answer."""
         try:
             async with self._line:
                 await ask()
         except ExchangeRefusedError as refusal:
-            self._log.warning(failure, code=refusal.code, reason=refusal.detail)
+            if failure not in self._silent:
+                self._log.warning(failure, code=refusal.code, reason=refusal.detail)
+            self._silent.add(failure)
+            return False
+        self._silent.discard(failure)
+        return True
 
-    async def _look_up_resting(self) -> None:
-        self._hear(await self._desk.resting_news())
+    async def _look_up(self, among: Collection[int] | None) -> None:
+        self._hear(await self._desk.resting_news(among))
 
     async def _compare(self) -> None:
         """Compare the books; what rests may be filled at any time, and then there is no telling."""
@@ -154,6 +173,7 @@ class Runner:
             past = told(books.account, books.orders, self._clock)
             self._bot.begin_anew(books.account, past)
             self._log.info("account_adopted", **self._bot.status())
+        self._follow()
 
     async def _books(self) -> Books:
         """Ask for the account and its orders until the exchange answers."""

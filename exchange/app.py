@@ -105,7 +105,9 @@ def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
         "/openapi.json": json(described),
         "/docs": HTMLResponse(page(described), headers=PAGE_HEADERS),
     }
-    collector = ExchangeCollector(stream, exchange.merging, exchange.desk, exchange.history)
+    collector = ExchangeCollector(
+        stream, exchange.merging, exchange.desk, exchange.history, exchange.pre_trade
+    )
 
     async def kept(request: Request) -> Response:
         return answers[request.scope["path"]]

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Final
@@ -15,6 +15,7 @@ from market.orders import (
     OrderFilled,
     OrderType,
     PlaceOrder,
+    SelfTradePrevention,
     Status,
     TimeInForce,
 )
@@ -35,8 +36,11 @@ class Fill(Struct, frozen=True, kw_only=True):
     liquidity: Liquidity
 
 
-class OrderView(Struct, frozen=True, kw_only=True):
-    """An order as its owner sees it; ``time`` is that of its last change."""
+class OrderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order as its owner sees it; ``time`` is that of its last change.
+
+    The last four are there when they say something: a plain order has but the mode of its account.
+    """
 
     order_id: int
     client_order_id: str | None
@@ -55,6 +59,10 @@ class OrderView(Struct, frozen=True, kw_only=True):
     price: Decimal | None
     stop_price: Decimal | None
     reason: str | None
+    post_only: bool = False
+    display_quantity: Decimal | None = None
+    expire_time: datetime | None = None
+    self_trade_prevention: SelfTradePrevention | None = None
 
 
 class FirstAnswer(Struct, frozen=True):
@@ -151,6 +159,10 @@ class Ticket(Struct, kw_only=True, omit_defaults=True):
             price=at.price,
             stop_price=order.stop_price,
             reason=at.reason,
+            post_only=order.post_only,
+            display_quantity=order.display_quantity,
+            expire_time=order.expire_time and order.expire_time.astimezone(UTC),
+            self_trade_prevention=order.self_trade_prevention,
         )
 
 

@@ -11,6 +11,7 @@ from exchange.accounts import UNLIMITED
 from exchange.desk import Desk
 from exchange.history import History
 from exchange.merging import Merging
+from exchange.pre_trade import PreTrade
 from market.broadcast import Broadcast
 from market.events import State
 
@@ -20,9 +21,16 @@ Samples = Iterable[tuple[Sequence[str], float]]
 class ExchangeCollector(Collector):
     """The figures of the stream, of the sources and of the orders."""
 
-    def __init__(self, stream: Broadcast, merging: Merging, desk: Desk, history: History) -> None:
+    def __init__(
+        self,
+        stream: Broadcast,
+        merging: Merging,
+        desk: Desk,
+        history: History,
+        pre_trade: PreTrade | None,
+    ) -> None:
         self._stream, self._merging, self._desk = stream, merging, desk
-        self._history = history
+        self._history, self._pre_trade = history, pre_trade
 
     def collect(self) -> Iterator[Metric]:
         """Yield every figure as it stands."""
@@ -84,6 +92,8 @@ class ExchangeCollector(Collector):
         desk = self._desk
         placed = [((status,), count) for status, count in sorted(desk.placed.items())]
         yield _counter("orders", "Orders by the status they were answered with.", placed, "status")
+        denied = 0 if self._pre_trade is None else self._pre_trade.denied
+        yield _counter("denied_orders", "Orders and amendments that risk denied.", denied)
         yield _counter("commands", "Commands carried out since the start.", desk.commands)
         yield _gauge(
             "accounts", "Accounts that are open.", len(desk.venue.ledger.accounts) - len(UNLIMITED)

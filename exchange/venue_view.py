@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, takewhile
 
 from exchange.accounts import UNLIMITED, AccountView, Ledger, Totals
 from exchange.admission import Admission
@@ -38,10 +38,22 @@ class VenueView:
         return None if ticket is None else ticket.view()
 
     def orders(
-        self, account: str, status: Status | None = None, limit: int = 1000
+        self,
+        account: str,
+        status: Status | None = None,
+        limit: int = 1000,
+        *,
+        since: int = 0,
+        before: int | None = None,
     ) -> list[OrderView]:
-        """Return the orders of an account, newest first."""
-        found = (t for t in self.blotter.of(account) if status is None or t.status is status)
+        """Return the orders of an account, newest first, of those with numbers in between."""
+        newer = takewhile(lambda t: t.order_id > since, self.blotter.of(account))
+        found = (
+            ticket
+            for ticket in newer
+            if (before is None or ticket.order_id < before)
+            and (status is None or ticket.status is status)
+        )
         return [ticket.view() for ticket in islice(found, limit)]
 
     def account(self, name: str) -> AccountView | None:
@@ -76,6 +88,11 @@ class VenueView:
     def trading_state(self, symbol: Symbol) -> TradingState:
         """Return what the instrument allows; KeyError when the symbol is unknown."""
         return self._engine.trading_state(symbol)
+
+    @property
+    def last_trade_id(self) -> int:
+        """The number of the last trade, 0 before the first; not quick."""
+        return self._engine.state().trades
 
     def is_due(self, time: datetime) -> bool:
         """Whether orders expire, or halts and auctions end, by ``time``."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from enum import Enum
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar, get_args
 
@@ -18,13 +19,17 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Field(NamedTuple):
-    """A field of a model: how it is called in a body and in the model, and what it holds."""
+    """A field of a model: how it is called in a body and in the model, and what it holds.
+
+    ``words`` is what its text must be, as its type describes it; "" when it does not.
+    """
 
     given: str
     name: str
     required: bool
     type: Any
     is_decimal: bool
+    words: str
 
 
 async def read_body(
@@ -65,13 +70,30 @@ def as_model(body: object, model: type[T], aliases: Mapping[str, str] | None = N
 @cache
 def _fields(model: type[msgspec.Struct]) -> tuple[Field, ...]:
     return tuple(
-        Field(of.encode_name, of.name, of.required, of.type, _holds_decimal(of.type))
+        Field(
+            of.encode_name,
+            of.name,
+            of.required,
+            of.type,
+            _holds_decimal(of.type),
+            _described(of.type),
+        )
         for of in msgspec.structs.fields(model)
     )
 
 
 def _holds_decimal(wanted: Any) -> bool:
     return wanted is Decimal or any(_holds_decimal(part) for part in get_args(wanted))
+
+
+def _described(wanted: Any) -> str:
+    """Return what a text of this type must be, in words; "" when the type does not say."""
+    if isinstance(wanted, type) and issubclass(wanted, Enum):
+        return f"one of {', '.join(str(choice.value) for choice in wanted)}"
+    notes = [one for one in getattr(wanted, "__metadata__", ()) if isinstance(one, msgspec.Meta)]
+    found = (note.description for note in notes)
+    inner = (_described(part) for part in get_args(wanted))
+    return next((words for words in (*found, *inner) if words), "")
 
 
 async def _bytes(request: Request) -> bytes:
@@ -158,6 +180,8 @@ def _converted(value: object, field: Field) -> tuple[str, Any]:
     try:
         return "", msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
+        if field.words and isinstance(value, str):
+            return f"must be {field.words}", None
         return _in_words(str(error)), None
 
 

@@ -23,7 +23,7 @@ from market.events import (
 FACTS: Final = (Tick, Trade, BookUpdate, Candle, SourceState, Snapshot, Gap, Lagging, Shutdown)
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
-_WHOLE_SECOND: Final = re.compile(rb'("(?:time|since)":"[^"]{19})Z"')
+_WHOLE_SECOND: Final = re.compile(rb'("(?:time|expire_time|since)":"[^"]{19})Z"')
 _COLON: Final = ord(":")
 _TIME: Final = b'"time":"'
 _SECONDS_LENGTH: Final = len("2026-01-01T00:00:00")

@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -293,8 +294,7 @@ async def _bot(
     stage: LiveStage, client: httpx.AsyncClient, url: str, name: str, config: RunConfig
 ) -> BotResult:
     account, equity = stage.accounts[name], stage.recorder.equity[name]
-    answer = await client.get(f"{url}/orders", params={"account": name})
-    orders = msgspec.json.decode(answer.content, type=list[OrderAnswer])
+    orders = await _orders(client, f"{url}/orders?{urlencode({'account': name})}")
     return BotResult(
         name=name,
         starting_cash=account.equity - account.realized_pnl - account.unrealized_pnl,
@@ -312,6 +312,17 @@ async def _bot(
         hit_rate=None,
         agrees=True,
     )
+
+
+async def _orders(client: httpx.AsyncClient, page: str) -> list[OrderAnswer]:
+    """All orders, from the first ``page`` of them on."""
+    found: list[OrderAnswer] = []
+    while page:
+        answer = await client.get(page)
+        found += msgspec.json.decode(answer.content, type=list[OrderAnswer])
+        following = answer.links.get("next", {}).get("url", "")
+        page = str(answer.url.join(following)) if following else ""
+    return found
 
 
 def _first(error: BaseException) -> BaseException:

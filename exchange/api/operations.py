@@ -35,6 +35,7 @@ _ACCOUNT_QUERY = Parameter(
 _ORDER_PATH = Parameter(
     name="order_id", about="An order.", schema={"type": "integer", "minimum": 1}, where="path"
 )
+_ORDER_NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _LIMIT = Parameter(
     name="limit",
     about="At most so many.",
@@ -241,6 +242,13 @@ OPERATIONS: Final = (
                 name="status",
                 about="Only these; all without it.",
                 schema={"type": "string", "enum": [*Status, ""]},
+            ),
+            _LIMIT,
+            Parameter(name="since", about="Only those after this one.", schema=_ORDER_NUMBER),
+            Parameter(
+                name="before",
+                about='Only those before this one; the Link header with rel="next" has it.',
+                schema=_ORDER_NUMBER,
             ),
         ),
         problems=(401, 403, 404, 422),

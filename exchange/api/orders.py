@@ -1,5 +1,8 @@
 """Orders over HTTP: place, amend, cancel, look up."""
 
+from typing import Final
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +14,7 @@ from exchange.api.requests import (
     NewOrder,
     QuickOrder,
     Symbols,
+    count,
     order_id,
 )
 from exchange.blotter import OrderView
@@ -20,6 +24,9 @@ from market.bodies import read_body
 from market.orders import AmendOrder, CancelOrder, PlaceOrder, Status
 from market.problems import ProblemError
 from market.values import Side
+
+MOST: Final = 1000
+"""Orders in one page."""
 
 
 class OrdersApi:
@@ -48,13 +55,21 @@ class OrdersApi:
         return json(self._order(request))
 
     async def list(self, request: Request) -> Response:
-        """Return the orders of an account, the newest first."""
+        """Return a page of the orders of an account, the newest first."""
         self._keys.check(request)
         account = _account(request)
         self._keys.admit(request, account)
         if self._desk.venue.account(account) is None:
             raise ProblemError(404, "unknown-account", f"There is no account {account[:64]!r}.")
-        return json(self._desk.venue.orders(account, _status(request)))
+        limit = count(request, "limit", MOST, MOST)
+        found = self._desk.venue.orders(
+            account,
+            _status(request),
+            limit,
+            since=_number(request, "since") or 0,
+            before=_number(request, "before"),
+        )
+        return _page(request, found, limit)
 
     async def amend(self, request: Request) -> Response:
         """Change the quantity or the price of an open order."""
@@ -117,6 +132,26 @@ def _account(request: Request) -> str:
     if not account:
         raise ProblemError(422, "invalid-query", "account: is missing.", field="account")
     return account
+
+
+def _number(request: Request, name: str) -> int | None:
+    """Return the number of an order in a query, None when it has none; raise the 422 problem."""
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ProblemError(422, "invalid-query", f"{name}: the number of an order.", field=name)
+    return int(text)
+
+
+def _page(request: Request, found: list[OrderView], limit: int) -> Response:
+    """Return a page; where there may be more, its ``Link`` header leads to the next one."""
+    answer = json(found)
+    if len(found) == limit:
+        asked = [(name, text) for name, text in request.query_params.items() if name != "before"]
+        asked.append(("before", str(found[-1].order_id)))
+        answer.headers["Link"] = f'<{request.url.path}?{urlencode(asked)}>; rel="next"'
+    return answer
 
 
 def _status(request: Request) -> Status | None:

@@ -16,8 +16,20 @@ from market.values import Instrument, Side, Symbol, on_grid
 
 END: Final = r"(?![\s\S])"  # a "$" would let a line feed through
 NAME: Final = rf"^[A-Za-z0-9][A-Za-z0-9_.@-]*{END}"
-AccountName = Annotated[str, Meta(pattern=NAME, min_length=1, max_length=64, examples=["ann"])]
-ClientOrderId = Annotated[str, Meta(pattern=rf"^[\x21-\x7e]+{END}", min_length=1, max_length=64)]
+NAME_IN_WORDS: Final = "1 to 64 of A-Z a-z 0-9 _ . @ -, a letter or digit first"
+AccountName = Annotated[
+    str,
+    Meta(pattern=NAME, min_length=1, max_length=64, examples=["ann"], description=NAME_IN_WORDS),
+]
+ClientOrderId = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[\x21-\x7e]+{END}",
+        min_length=1,
+        max_length=64,
+        description="1 to 64 printable ASCII characters without spaces",
+    ),
+]
 SymbolOrName = Annotated[str, Meta(min_length=1, max_length=40, examples=["BTC"])]
 Above0 = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0, "examples": [1]})]
 Leverage = Annotated[Decimal, Meta(extra_json_schema={"minimum": 1, "maximum": 100})]
@@ -147,7 +159,7 @@ def check_name(text: str) -> str:
         raise ProblemError(
             422,
             "invalid-account",
-            "An account's name: 1 to 64 of A-Z a-z 0-9 _ . @ -, a letter or digit first.",
+            f"An account's name: {NAME_IN_WORDS}.",
             field="account",
         )
     return text

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from bots import Blotter
 from market.events import Fact, Snapshot, Tick
-from market.orders import Liquidity, OrderFilled
+from market.orders import Liquidity, OrderFact, OrderFilled
 from market.problems import HANDLERS, ProblemError
 from market.server import OUTLET, ServerSettings, serving
 from market.values import Side, Symbol
@@ -37,6 +37,9 @@ class PaperExchange:
         self.prices: dict[Symbol, Decimal] = {}
         self.bodies: list[dict[str, Any]] = []
         self._frames: list[bytes] = []
+        self._own: dict[str, list[bytes]] = {}
+        self.own_streams = 0
+        self.looked_up = 0
         self._news = asyncio.Event()
         self._trades = 0
         self.open = True
@@ -63,10 +66,11 @@ class PaperExchange:
             Route("/orders/{number:int}", self._cancel, methods=["DELETE"]),
             Route("/orders/{number:int}", self._amend, methods=["PATCH"]),
             Route("/accounts/{name}", self._account),
+            Route("/accounts/{name}/stream", self._own_stream),
         ]
         app = Starlette(routes=routes, exception_handlers=HANDLERS)
         self.open = True
-        async with serving(app, ServerSettings(port=port, farewell_s=0.05), self._close) as url:
+        async with serving(app, ServerSettings(port=port, farewell_s=0.05), self.close) as url:
             yield url
 
     def trade(self, account: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -112,29 +116,48 @@ class PaperExchange:
         told = {name: getattr(fill, name) for name in ("trade_id", "price", "quantity", "fee")}
         order["fills"].append({**told, "liquidity": "taker"})
         order |= {"status": "filled", "filled_quantity": order["quantity"]}
+        self._tell(fill)
+
+    def _tell(self, fact: OrderFact) -> None:
+        """Put a fact on the stream of its account."""
+        told = self._own.setdefault(fact.account, [])
+        place = EventId("00000002", len(told) + 1)
+        told.append(frame(fact.kind, encode(fact), id=place))
+        self._wake()
 
     def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         self.open = False
         self._wake()
 
     async def _stream(self, request: Request) -> Response:
         resumed = EventId.parse(request.headers.get("last-event-id", ""))
-        return StreamingResponse(self._events(resumed), media_type="text/event-stream")
+        events = self._events(resumed, self._frames, "00000001")
+        return StreamingResponse(events, media_type="text/event-stream")
 
-    async def _events(self, resumed: EventId | None) -> AsyncIterator[bytes]:
-        sent = resumed.n if resumed else len(self._frames)
+    async def _own_stream(self, request: Request) -> Response:
+        self.own_streams += 1
+        resumed = EventId.parse(request.headers.get("last-event-id", ""))
+        told = self._own.setdefault(request.path_params["name"], [])
+        return StreamingResponse(
+            self._events(resumed, told, "00000002"), media_type="text/event-stream"
+        )
+
+    async def _events(
+        self, resumed: EventId | None, frames: list[bytes], epoch: str
+    ) -> AsyncIterator[bytes]:
+        sent = resumed.n if resumed else len(frames)
         if resumed is None:
-            here = EventId("00000001", sent)
+            here = EventId(epoch, sent)
             yield frame("snapshot", encode(Snapshot(id=str(here), ticks=())), id=here, retry_ms=10)
         while self.open:
             news = self._news
-            for each in self._frames[sent:]:
+            for each in frames[sent:]:
                 yield each
-            sent = len(self._frames)
+            sent = len(frames)
             await news.wait()
 
     async def _place(self, request: Request) -> Response:
@@ -156,9 +179,19 @@ class PaperExchange:
         account = request.query_params["account"]
         if self.on_list:
             self.on_list.popleft()()
-        return Response(encode([o for o in self.orders.values() if o["account"] == account]))
+        asked = request.query_params
+        since, before = int(asked.get("since", 0)), int(asked.get("before", 10**9))
+        found = [
+            order
+            for number, order in reversed(self.orders.items())
+            if order["account"] == account
+            and since < number < before
+            and asked.get("status", order["status"]) == order["status"]
+        ]
+        return Response(encode(found[: int(asked.get("limit", 1000))]))
 
     async def _show(self, request: Request) -> Response:
+        self.looked_up += 1
         return Response(encode(self._found(request)))
 
     async def _cancel(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -15,10 +16,12 @@ from bots import Investor, Noise, Strategy, buy, cancel
 from bots.bot import Bot, StrategyBrokenError
 from bots.desk import Desk
 from bots.exchange_client import ExchangeClient, ExchangeRefusedError, Patience
+from bots.own_orders import OwnOrders, account_feed
 from bots.runner import Runner
 from market.clock import SystemClock
+from market.errors import StreamError
 from market.events import Fact, Gap, Tick
-from market.feed import Feed, FeedEnded, FeedGarbled
+from market.feed import Feed, FeedEnded, FeedGarbled, FeedOpened
 from market.orders import (
     AmendOrder,
     AmendRejected,
@@ -106,6 +109,9 @@ async def running(
             bot,
             Feed(f"{url}/stream?symbols=TCS", client=http, retry_cap_s=0.05),
             Desk(client, account="me", clock=clock),
+            OwnOrders(
+                partial(account_feed, url, "me", client=http, key=None, silence_s=30), log=log
+            ),
             session="me-test",
             status_s=status_s,
             clock=clock,
@@ -333,13 +339,65 @@ async def test_a_resting_order_is_heard_of_when_it_is_filled_later() -> None:
         return [buy("TCS", 5, price=9)] if isinstance(fact, Tick) else None
 
     exchange, strategy = PaperExchange(), Recorder(script)
-    async with exchange.served() as url, running(lambda: strategy, url, status_s=0.03) as bot:
-        publish(exchange, 10)
-        await until(lambda: strategy.heard(OrderAccepted))
+    async with exchange.served() as url, running(lambda: strategy, url) as bot:
+        publish(exchange, 10, 10)
+        await until(lambda: len(strategy.heard(OrderAccepted)) == 2)
         assert strategy.heard(OrderAccepted)[0].price == 9
+        await until(lambda: exchange.own_streams == 1 and exchange.looked_up == 2)
         exchange.fill(1, Decimal(9))
         await until(lambda: strategy.heard(OrderFilled))
+        assert exchange.looked_up == 3
         assert bot.log.errors() == []
+
+
+async def test_a_fill_while_the_exchange_was_away_is_heard_of_when_it_is_back() -> None:
+    def script(fact: Fact) -> list[Command] | None:
+        return [buy("TCS", 5, price=9)] if isinstance(fact, Tick) else None
+
+    exchange, strategy = PaperExchange(), Recorder(script)
+    async with exchange.served() as url, running(lambda: strategy, url) as bot:
+        publish(exchange, 10)
+        await until(lambda: exchange.own_streams == 1 and exchange.looked_up == 1)
+        exchange.orders[1] |= {"status": "cancelled"}  # and nobody tells
+        exchange.close()
+        await until(bot.hears("feed_lost"))
+        exchange.open = True
+        await until(lambda: strategy.heard(OrderCancelled))
+
+
+async def test_a_stream_that_is_refused_is_told_once_and_asked_for_again() -> None:
+    log = Log()
+    opened: list[int] = []
+
+    async def feed() -> AsyncIterator[Fact]:
+        opened.append(1)
+        if len(opened) < 3:
+            raise StreamError("http://x", "HTTP status 404")
+        yield FeedOpened()
+        await asyncio.Event().wait()
+
+    own_orders = OwnOrders(feed, log=log, again_s=0.0)
+    reading = asyncio.create_task(own_orders.read())
+    own_orders.follow()
+    assert await asyncio.wait_for(own_orders.changed(), 5) is None
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert len(log.of("own_stream_refused")) == 1
+
+
+async def test_a_starting_bot_reads_no_more_orders_than_explain_its_position() -> None:
+    exchange, strategy = PaperExchange(), Recorder()
+    exchange.publish(a_tick("20"))
+    exchange.trade("me", {"symbol": "TCS", "side": "buy", "type": "limit", "quantity": 3})
+    for side in ("buy", "sell") * 250:
+        exchange.trade("me", {"symbol": "TCS", "side": side, "type": "market", "quantity": 5})
+    exchange.trade("me", {"symbol": "TCS", "side": "buy", "type": "market", "quantity": 7})
+    asked: list[int] = []
+    exchange.on_list.extend([lambda: asked.append(1)] * 9)
+    async with exchange.served() as url, running(lambda: strategy, url):
+        assert [fill.quantity for fill in strategy.heard(OrderFilled)] == [7]
+        assert [order.order_id for order in strategy.heard(OrderAccepted)] == [1]
+    assert len(asked) == 3  # the open ones in their two states, and one page
 
 
 async def test_a_cancelled_order_is_heard_of_and_a_cancel_that_comes_too_late_tells_the_fill() -> (
@@ -474,7 +532,8 @@ async def test_a_bot_ends_with_its_feed_after_the_last_order() -> None:
         client = ExchangeClient(http, url, rng=Random(1))
         bot = Bot(lambda: Recorder(buys_on(10)), account="me", starting_cash=CASH, log=log)
         desk = Desk(client, account="me", clock=SystemClock())
+        own = OwnOrders(feed, log=log)
         await Runner(
-            bot, feed(), desk, session="me", status_s=9.0, clock=SystemClock(), log=log
+            bot, feed(), desk, own, session="me", status_s=9.0, clock=SystemClock(), log=log
         ).run()
     assert [event for _, event, _ in log.lines] == ["feed_garbled", "feed_ended", "fill", "status"]

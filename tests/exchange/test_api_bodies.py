@@ -176,6 +176,20 @@ async def test_every_bad_field_is_named(tmp_path: Path) -> None:
     }
 
 
+async def test_what_a_field_may_be_is_said_in_words(tmp_path: Path) -> None:
+    body = {"account": "a b", "symbol": "TCS", "quantity": 1, "side": "hold", "type": "limit"}
+    async with a_market(tmp_path, TCS) as market:
+        sent = body | {"client_order_id": "x y", "expire_time": "tomorrow"}
+        problem = check_problem(await market.post("/orders", sent), 422, "invalid-body")
+    told = {error["field"]: error["problem"] for error in problem["errors"]}
+    assert told == {
+        "account": "must be 1 to 64 of A-Z a-z 0-9 _ . @ -, a letter or digit first",
+        "client_order_id": "must be 1 to 64 printable ASCII characters without spaces",
+        "expire_time": "invalid RFC3339 encoded datetime",
+        "side": "must be one of buy, sell",
+    }
+
+
 async def test_every_field_off_its_grid_is_named(tmp_path: Path) -> None:
     order = {"account": "ann", "symbol": "TCS", "quantity": -1, "price": 0}
     stop = {**order, "price": 33.955, "stop_price": -3, "side": "buy", "type": "stop_limit"}

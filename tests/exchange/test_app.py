@@ -262,6 +262,46 @@ async def test_an_order_is_looked_up_amended_and_cancelled(tmp_path: Path) -> No
     check_problem(nothing, 422, "invalid-query")
 
 
+async def test_orders_come_a_page_at_a_time_and_each_once(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        placed = [(await market.order(price=30)).json()["order_id"] for _ in range(7)]
+        await market.client.delete(f"/orders/{placed[2]}")
+        pages, where = [], "/orders?account=ann&limit=3&status=open"
+        while where:
+            got = await market.get(where)
+            pages.append([one["order_id"] for one in got.json()])
+            where = got.links.get("next", {}).get("url", "")
+        newer = await market.get(f"/orders?account=ann&since={placed[4]}&before={placed[6]}")
+        for name in ("limit=0", "limit=1001", "since=x", "before=-1", "since=1e3", "before=²"):
+            check_problem(await market.get(f"/orders?account=ann&{name}"), 422, "invalid-query")
+    left = [number for number in reversed(placed) if number != placed[2]]
+    assert pages == [left[:3], left[3:], []]
+    assert [one["order_id"] for one in newer.json()] == [placed[5]]
+
+
+async def test_an_order_shows_what_is_special_about_it(tmp_path: Path) -> None:
+    special: dict[str, object] = {
+        "price": 30,
+        "post_only": True,
+        "display_quantity": 2,
+        "time_in_force": "GTD",
+        "self_trade_prevention": "expire_maker",
+    }
+    stop = {"type": "stop", "stop_price": 40}
+    async with a_market(tmp_path, TCS) as market:
+        got = await market.order(quantity=5, **special, expire_time="2999-01-01T02:00:00+02:00")
+        placed = got.json()
+        found = (await market.get(f"/orders/{placed['order_id']}")).json()
+        waiting = (await market.order(**stop)).json()
+        plain = (await market.order()).json()
+    assert found == placed
+    assert placed == placed | special
+    assert placed["expire_time"] == "2999-01-01T00:00:00.000000Z"
+    assert waiting["stop_price"] == 40
+    assert plain["self_trade_prevention"] == "expire_taker"
+    assert plain.keys().isdisjoint({"post_only", "display_quantity", "expire_time"})
+
+
 async def test_all_open_orders_of_an_account_are_cancelled_at_once(tmp_path: Path) -> None:
     async with a_market(tmp_path) as market:
         for symbol, price in (("TCS", 30), ("TCS", 31), ("META", 500)):
@@ -524,6 +564,7 @@ async def test_metrics_count_what_happened(tmp_path: Path) -> None:
     assert found['sandpit_source_up{symbol="TCS"}'] == 1
     assert found['sandpit_orders_total{status="filled"}'] == 1
     assert found['sandpit_orders_total{status="refused"}'] == 1
+    assert found["sandpit_denied_orders_total"] == 0
     assert found["sandpit_journal_backlog"] <= 1
     assert 0 < found["sandpit_journal_head"] <= market.exchange.desk.head
     assert found["sandpit_accounts"] == 1

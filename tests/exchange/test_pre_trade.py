@@ -228,6 +228,7 @@ async def test_a_denial_is_a_problem_with_limit_and_value(tmp_path: Path) -> Non
             "value": 12.5,
             "standing": "halted",
         }
+        assert "sandpit_denied_orders_total 1.0" in (await market.get("/metrics")).text
         assert (await market.order(side="sell")).status_code == 200
         risk.tell()
         await eventually(lambda: not pre_trade.standings("ann"))
