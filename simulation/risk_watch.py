@@ -17,6 +17,7 @@ from simulation.results import RiskResult
 from simulation.series import Series
 
 LEVELS: Final = ("0.95", "0.99")
+MOST_WAITING: Final = 1024
 
 
 class Watched:
@@ -71,15 +72,18 @@ class RiskWatch:
         self.monitor = Monitor(settings.symbols, settings.estimators, settings.terms)
         self.monitor.put(settings.portfolio)
         self.watched = {settings.portfolio.name: Watched(settings.portfolio.name)}
-        self.take = self.monitor.take
-        self.take(FeedOpened())
+        self.monitor.take(FeedOpened())
+        self._waiting: list[Fact] = []
 
     def hear(self, fact: Fact) -> None:
-        """Take a fact of the stream."""
-        self.take(fact)
+        """Take a fact of the stream, before it is asked for anything."""
+        self._waiting.append(fact)
+        if len(self._waiting) >= MOST_WAITING:
+            self._catch_up()
 
     def follow(self, account: AccountView) -> None:
         """Follow an account as it stands now."""
+        self._catch_up()
         name = f"account:{account.account}"
         assets = tuple(
             Asset(Symbol(each.symbol), Weight(float(each.quantity)))
@@ -98,12 +102,18 @@ class RiskWatch:
 
     def report(self, seconds: float) -> None:
         """Take a report of every portfolio; what the monitor has no data for is left out."""
+        self._catch_up()
         self.monitor.news()
         for name, watched in self.watched.items():
             try:
                 watched.take(self.monitor.report(name), seconds)
             except UnavailableError:  # nothing is known of the market yet
                 continue
+
+    def _catch_up(self) -> None:
+        for fact in self._waiting:
+            self.monitor.take(fact)
+        self._waiting.clear()
 
     def results(self) -> tuple[RiskResult, ...]:
         """Return the sums of every portfolio."""
