@@ -29,13 +29,16 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.peers import nchan
-from benchmarks.peers.load import SAMPLE_OF, Load, LostError, Outcome, room_for
+from benchmarks.peers.load import SAMPLE_OF, Load, Outcome, room_for
+from benchmarks.peers.pace import SYMBOLS
+from benchmarks.peers.reader import LostError
 from benchmarks.peers.server import Peer, Server, cores, python
 
 MAX_P99_MS: Final = 100.0
 MAX_OWN_CPU: Final = 0.70
-REST_S: Final = 0.002
-PROBE_EVENTS: Final = 5
+PROBE_TURNS: Final = 2
+METRICS: Final = "/metrics"
+GUESTS: Final = {f"?symbols={SYMBOLS[0]}": len(SYMBOLS), "?events=tick": 1}
 OURS, ENDPOINT, USUAL, NCHAN = "sandpit", "sandpit, sse-starlette", "sse-starlette", "nchan"
 
 
@@ -98,13 +101,12 @@ class Stand:
 
     def run(self, rate: float, seconds: float, *, sweep: bool) -> tuple[Outcome, float]:
         """Publish at ``rate`` for a while; return what the readers saw and the server's CPU."""
-        count = max(PROBE_EVENTS, int(rate * seconds))
+        count = len(SYMBOLS) * max(PROBE_TURNS, int(rate * seconds / len(SYMBOLS)))
         self.load.begin()
         cpu = self.server.cpu_s()
         self.server.order(rate, count, scheduled=sweep)
         limit = count / rate + 0.5
-        rest, sample = (REST_S, SAMPLE_OF) if sweep else (0.0, 1)
-        outcome = self.load.run(count, limit, rest_s=rest, sample_of=sample)
+        outcome = self.load.run(count, limit, sample_of=SAMPLE_OF if sweep else 1)
         cpu = (self.server.cpu_s() - cpu) / outcome.seconds
         if outcome.complete:
             self.server.answer()
@@ -116,14 +118,10 @@ def stand(peer: Peer, readers: int) -> Iterator[Stand]:
     """Start a server, connect its readers, and make sure that they all hear it."""
     server = Server(peer)
     try:
-        load = Load(server.port, readers)
+        load = Load(server.port, readers, guests=peer.guests, metrics=peer.metrics)
         try:
             load.settle()
             load.begin()
-            if peer.even:
-                server.order(1000, PROBE_EVENTS, scheduled=False)
-                server.answer()
-                load.measure_frames(PROBE_EVENTS)
             yield Stand(server, load)
         finally:
             load.close()
@@ -221,12 +219,14 @@ def fairness_ms(peer: Peer, deliveries: float, seconds: float) -> float:
 def everyone() -> list[Peer]:
     """Return the peers that this machine has."""
     found = [
-        Peer(OURS, python("ours"), {100: 8e6, 1000: 8e6}),
+        Peer(OURS, python("ours"), {100: 8e6, 1000: 8e6}, guests=GUESTS, metrics=METRICS),
         Peer(ENDPOINT, python("ours", "--endpoint"), {100: 3e6, 1000: 2e5}),
         Peer(USUAL, python("usual"), {100: 4e4, 1000: 3e4}),
     ]
     if nchan.module() is not None:
-        found.append(Peer(NCHAN, python("nchan"), {100: 2e5, 1000: 1e5}, even=False, apart=True))
+        found.append(
+            Peer(NCHAN, python("nchan"), {100: 2e5, 1000: 1e5}, apart=True, metrics=METRICS)
+        )
     else:
         print("nchan is left out: it needs the packages nginx and libnginx-mod-nchan")
     if node := shutil.which("node"):

@@ -18,27 +18,16 @@ from market.events import State
 Samples = Iterable[tuple[Sequence[str], float]]
 
 
-class ExchangeCollector(Collector):
-    """The figures of the stream, of the sources and of the orders."""
+class StreamCollector(Collector):
+    """The figures of a stream and of its readers."""
 
-    def __init__(
-        self,
-        stream: Broadcast,
-        merging: Merging,
-        desk: Desk,
-        history: History,
-        pre_trade: PreTrade | None,
-    ) -> None:
-        self._stream, self._merging, self._desk = stream, merging, desk
-        self._history, self._pre_trade = history, pre_trade
+    def __init__(self, stream: Broadcast) -> None:
+        self._stream = stream
 
     def collect(self) -> Iterator[Metric]:
         """Yield every figure as it stands."""
         yield from self._of_the_stream()
         yield from self._of_its_readers()
-        yield from self._of_the_sources()
-        yield from self._of_the_orders()
-        yield from self._of_the_history()
 
     def _of_the_stream(self) -> Iterator[Metric]:
         stream, hub = self._stream, self._stream.hub
@@ -63,6 +52,29 @@ class ExchangeCollector(Collector):
             "lag_max", "Events that the slowest reader has yet to take.", lags[-1] if lags else 0
         )
         yield _gauge("lag_p99", "The same, of the 99th in a hundred.", _p99(lags))
+
+
+class ExchangeCollector(StreamCollector):
+    """The figures of the stream, of the sources and of the orders."""
+
+    def __init__(
+        self,
+        stream: Broadcast,
+        merging: Merging,
+        desk: Desk,
+        history: History,
+        pre_trade: PreTrade | None,
+    ) -> None:
+        super().__init__(stream)
+        self._merging, self._desk = merging, desk
+        self._history, self._pre_trade = history, pre_trade
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every figure as it stands."""
+        yield from super().collect()
+        yield from self._of_the_sources()
+        yield from self._of_the_orders()
+        yield from self._of_the_history()
 
     def _of_the_sources(self) -> Iterator[Metric]:
         sources, now = self._merging.sources.items(), time()

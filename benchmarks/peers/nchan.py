@@ -57,6 +57,7 @@ http {{
       nchan_channel_id ticks;
       nchan_subscriber_first_message newest;
     }}
+    location = /metrics {{ nchan_stub_status; }}
   }}
 }}
 """

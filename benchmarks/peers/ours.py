@@ -6,14 +6,19 @@ python -m benchmarks.peers.ours [--endpoint] [--loop asyncio] [--tape]
 import argparse
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.peers.pace import START, SYMBOLS, Ticks, obey, say
+from exchange.metrics import StreamCollector, exposition
 from market.broadcast import Broadcast
 from market.events import Snapshot
 from market.hub import Filter, Hub
@@ -44,12 +49,25 @@ def a_hub(tape: Tape | None) -> Hub:
     return hub
 
 
+def metrics_of(stream: Broadcast) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of the stream's metrics, as the exchange has them."""
+    collector = StreamCollector(stream)
+
+    async def metrics(_: Request) -> Response:
+        return Response(exposition(collector), media_type=CONTENT_TYPE_LATEST)
+
+    return metrics
+
+
 async def serve(endpoint: type[StreamEndpoint], tape: Tape | None) -> None:
     """Serve the stream until the load generator has gone."""
     hub, ticks = a_hub(tape), Ticks()
     settings = StreamSettings(heartbeat_s=3600)
     stream = endpoint(hub, settings, subjects=lambda: SYMBOLS)
-    app = Starlette(routes=[Route("/stream", stream)])
+    routes = [Route("/stream", stream)]
+    if isinstance(stream, Broadcast):
+        routes.append(Route("/metrics", metrics_of(stream)))
+    app = Starlette(routes=routes)
     async with serving(app, ServerSettings(), hub.close) as url:
         spare_the_collector()
         say(port=urlsplit(url).port)

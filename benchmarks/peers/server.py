@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.peers.load import LostError
+from benchmarks.peers.reader import LostError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ANSWER_S: Final = 20.0
@@ -23,17 +23,20 @@ class Peer:
     """What is compared: how to start it, and where to begin the search for its limit.
 
     Args:
-        even: all its frames are of one length.
         guess: deliveries/s that it may sustain, for each number of readers.
         apart: its publisher is a process of its own, on the load generator's core.
+        guests: queries of readers beside the others, with what the filter in them lets the numbers
+            grow by; they resume in the middle of a run.
+        metrics: the path that is scraped once a second during a run.
         cores: where servers run, and where the load; None where there is one core for all.
     """
 
     name: str
     command: tuple[str, ...]
     guess: dict[int, float]
-    even: bool = True
     apart: bool = False
+    guests: dict[str, int] = field(default_factory=dict)
+    metrics: str = ""
     cores: tuple[int, int] | None = None
 
 
