@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing, suppress
 from time import monotonic, time
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,13 +15,13 @@ from charts.board import Board
 from charts.equity import POINTS, EquityCurve
 from charts.exchange_client import ExchangeAwayError, ExchangeClient
 from charts.facts import ACCOUNT_FACTS, AccountSeen, AccountSnapshot
-from charts.orders import OpenOrders
+from charts.followed import Followed, key_of
 from charts.past_fills import past_fills
 from market.errors import StreamError
 from market.events import Fact
 from market.feed import Feed
-from market.orders import OrderFilled, OrderRejected
-from market.wire import Decoder
+from market.orders import AmendRejected, OrderFilled, OrderRejected
+from market.wire import Decoder, EventId
 
 log = structlog.get_logger("charts.accounts")
 
@@ -32,40 +31,6 @@ LONGEST_S: Final = 60.0
 WANTED_S: Final = 300.0
 FILLS: Final = 300
 SHOWN: Final = 50
-REFUSALS_TOLD_S: Final = 5.0
-
-
-@dataclass(slots=True)
-class Followed:
-    """What is known of an account whose stream is read."""
-
-    reading: asyncio.Task[None]
-    orders: OpenOrders = field(default_factory=OpenOrders)
-    fills: int = 0
-    filled: set[tuple[int, int]] = field(default_factory=set)
-    looking_back: asyncio.Task[None] | None = None
-    rejected: int = 0
-    untold: int = 0
-    told: float = float("-inf")
-    last: float | None = None
-    wanted: float = 0.0
-
-    def cancel(self) -> None:
-        """Read no more of it."""
-        self.reading.cancel()
-        if self.looking_back is not None:
-            self.looking_back.cancel()
-
-    def counts(self, fact: OrderFilled) -> bool:
-        """Take in a fill; tell whether it was not known from looking back."""
-        key = fact.trade_id, fact.order_id
-        if key in self.filled:
-            return False
-        if self.looking_back is not None:  # what is looked for may have it, too
-            self.filled.add(key)
-        self.fills += 1
-        self.last = fact.time.timestamp()
-        return True
 
 
 class AccountsReader:
@@ -93,7 +58,9 @@ class AccountsReader:
         self._keys = keys or {}
         self._followed: dict[str, Followed] = {}
         self._curves: dict[str, EquityCurve] = {}
-        self._known: set[str] = set()
+        self._known: set[str] | None = None
+        self._newest: EventId | None = None
+        self._place: EventId | None = None
         self._troubled, self._hurry = "", asyncio.Event()
 
     @property
@@ -120,7 +87,7 @@ class AccountsReader:
         followed = self._followed.get(account)
         if followed is not None:
             followed.wanted = monotonic()
-        elif account in self._known:
+        elif self._known is not None and account in self._known:
             self._follow(account, monotonic())
 
     def hurry(self) -> None:
@@ -130,21 +97,25 @@ class AccountsReader:
     def reset(self) -> None:
         """Forget the accounts of a market that is no more."""
         self._curves.clear()
-        self._known.clear()
+        self._known = None
+        self._newest = self._place = None
         for each in self._followed.values():
-            each.fills = each.rejected = 0
-            each.filled.clear()
+            each.forget()
 
     async def _ask(self) -> None:
+        before = self._newest
         try:
             accounts = await self._accounts()
         except ExchangeAwayError as error:
             self._trouble(error.problem)
             return
         self._trouble("")
-        self._known = {each.account for each in accounts}
-        for each in self._chosen(accounts):
+        names = {each.account for each in accounts}
+        opened = names - self._known if self._known is not None else set()
+        self._known = names
+        for each in self._chosen(accounts, opened):
             self._show(each)
+        self._place = before  # what opens from now on is told of after it
 
     async def _accounts(self) -> list[AccountSeen]:
         """Return the accounts; where that needs a key, what everyone may know of them."""
@@ -168,11 +139,11 @@ class AccountsReader:
         secret = self._keys.get(account)
         return {"X-API-Key": secret} if secret else {}
 
-    def _chosen(self, accounts: list[AccountSeen]) -> list[AccountSeen]:
+    def _chosen(self, accounts: list[AccountSeen], opened: set[str]) -> list[AccountSeen]:
         """Return the accounts to show: those that are followed, then those that moved most."""
         for each in accounts:
             if len(self._followed) < self._most and each.account not in self._followed:
-                self._follow(each.account, 0.0)
+                self._follow(each.account, 0.0, is_new=each.account in opened)
         accounts.sort(
             key=lambda each: (
                 each.account not in self._followed,
@@ -191,12 +162,7 @@ class AccountsReader:
         facts["drawdown"] = round(curve.drawdown, 9)
         facts["max_drawdown"] = round(curve.max_drawdown, 9)
         if followed is not None:
-            facts |= {
-                "open_orders": len(followed.orders.shown()),
-                "fills": followed.fills,
-                "rejected": followed.rejected,
-                "last": followed.last,
-            }
+            facts |= followed.shown()
         self._board.put("account", name, facts)
 
     def _draw(self, name: str, curve: EquityCurve, equity: float) -> None:
@@ -213,53 +179,79 @@ class AccountsReader:
 
     # -- streams ---------------------------------------------------------------------------------
 
-    def _follow(self, account: str, wanted: float) -> None:
+    def _follow(self, account: str, wanted: float, *, is_new: bool = False) -> None:
         if len(self._followed) >= self._most:
             least = min(self._followed, key=lambda name: self._followed[name].wanted)
             if monotonic() - self._followed[least].wanted < WANTED_S:
                 return
             self._followed.pop(least).cancel()
-        reading = asyncio.create_task(self._read(account))
+        reading = asyncio.create_task(self._read(account, is_new=is_new, place=self._place))
         self._followed[account] = Followed(reading, wanted=wanted)
 
-    async def _read(self, account: str) -> None:
-        url = f"{self._exchange.url}/accounts/{quote(account, safe='')}/stream"
-        feed = Feed(
-            url,
-            client=self._client,
-            decoder=Decoder(ACCOUNT_FACTS),
-            silence_s=self._silence_s,
-            headers=self._headers(account),
-        )
-        wait_s = AGAIN_S
+    async def _read(self, account: str, *, is_new: bool, place: EventId | None) -> None:
+        """Read an account's stream; that of one which is new from before it was opened."""
+        wait_s, feed = AGAIN_S, self._feed(account, "")
         while True:
             try:
+                if is_new:
+                    feed.last_id = str(place or await self._beginning(account))
+                    is_new = False
                 async for fact in feed:
                     self._take(account, fact)
+                    self._keep_place(feed.last_id)
             except StreamError as error:
                 log.info("account_not_followed", account=account, problem=error.problem)
                 wait_s = min(2 * wait_s, LONGEST_S)
             await asyncio.sleep(wait_s)
 
+    async def _beginning(self, account: str) -> EventId | str:
+        """Return the place before the first event of all accounts, "" when nobody tells it."""
+        feed = self._feed(account, "")
+        async with aclosing(feed.batches()) as batches:
+            async for _ in batches:
+                if (known := EventId.parse(feed.last_id)) is not None:
+                    return EventId(known.epoch, 0)
+        return ""
+
+    def _feed(self, account: str, last_id: str) -> Feed:
+        return Feed(
+            f"{self._exchange.url}/accounts/{quote(account, safe='')}/stream",
+            client=self._client,
+            decoder=Decoder(ACCOUNT_FACTS),
+            last_id=last_id,
+            silence_s=self._silence_s,
+            headers=self._headers(account),
+        )
+
+    def _keep_place(self, last_id: str) -> None:
+        """Note the newest event of all accounts' streams, which are one history."""
+        known, newest = EventId.parse(last_id), self._newest
+        if known is not None and (
+            newest is None or newest.epoch != known.epoch or newest.n < known.n
+        ):
+            self._newest = known
+
     def _take(self, account: str, fact: Fact) -> None:
         followed = self._followed.get(account)
-        if followed is None:
-            return
+        if followed is not None:
+            followed.note(fact)
+            self._show_orders(account, followed, fact)
+
+    def _show_orders(self, account: str, followed: Followed, fact: Fact) -> None:
         if followed.orders.take(fact):
             self._board.put("orders", account, followed.orders.shown())
-        self._note(account, followed, fact)
-
-    def _note(self, account: str, followed: Followed, fact: Fact) -> None:
         if isinstance(fact, OrderFilled):
             if followed.counts(fact):
                 self._board.append("fill", fact.symbol, _fill(fact), FILLS)
         elif isinstance(fact, AccountSnapshot):  # the stream tells nothing of what was before it
-            if followed.looking_back is not None:
-                followed.looking_back.cancel()
-            followed.looking_back = asyncio.create_task(self._look_back(account, followed))
-        elif isinstance(fact, OrderRejected):
-            followed.rejected += 1
-            self._tell_refused(followed, fact)
+            self._begin_to_look_back(account, followed)
+        elif isinstance(fact, OrderRejected | AmendRejected) and (text := followed.refusal(fact)):
+            self._tell("warn", fact.account, text)
+
+    def _begin_to_look_back(self, account: str, followed: Followed) -> None:
+        if followed.looking_back is not None:
+            followed.looking_back.cancel()
+        followed.looking_back = asyncio.create_task(self._look_back(account, followed))
 
     async def _look_back(self, account: str, followed: Followed) -> None:
         try:
@@ -269,32 +261,15 @@ class AccountsReader:
             found = {}
         for symbol, fills in found.items():
             self._add_fills(symbol, [fill for fill in fills if fill["time"] is not None])
-        keys = {_key(fill) for fills in found.values() for fill in fills}
-        followed.fills = max(followed.fills, len(followed.filled | keys))
-        followed.filled, followed.looking_back = keys, None
+        followed.found([fill for fills in found.values() for fill in fills])
 
     def _add_fills(self, symbol: str, fills: list[dict[str, Any]]) -> None:
         """Put fills of the past among those that are shown."""
         shown = self._board.entries("fill", symbol)
-        known = {_key(fill) for fill in shown}
-        if new := [fill for fill in fills if _key(fill) not in known]:
+        known = {key_of(fill) for fill in shown}
+        if new := [fill for fill in fills if key_of(fill) not in known]:
             both = sorted([*shown, *new], key=lambda fill: float(fill["time"]))
             self._board.replace("fill", symbol, both[-FILLS:], FILLS)
-
-    def _tell_refused(self, followed: Followed, fact: OrderRejected) -> None:
-        """Tell of a refusal, but not of each: a bot that insists must not hide what else is."""
-        now = monotonic()
-        if now - followed.told < REFUSALS_TOLD_S:
-            followed.untold += 1
-            return
-        more = f"; {followed.untold} before it, too" if followed.untold else ""
-        followed.told, followed.untold = now, 0
-        text = f"an order in {fact.symbol} was refused: {fact.reason}{more}"
-        self._tell("warn", fact.account, text)
-
-
-def _key(fill: Mapping[str, Any]) -> tuple[int, int]:
-    return fill["trade_id"], fill["order_id"]
 
 
 def _fill(fact: OrderFilled) -> dict[str, Any]:

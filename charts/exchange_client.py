@@ -240,7 +240,8 @@ def _newest(ticks: list[Tick]) -> int:
 def _built(interval: str, ticks: list[Tick]) -> tuple[list[Candle], Candle | None]:
     builder = CandleBuilder(INTERVALS[interval])
     made = [
-        builder.take(tick.time.timestamp(), float(tick.price), float(tick.volume)) for tick in ticks
+        builder.take(tick.time.timestamp(), float(tick.price), float(tick.volume))
+        for tick in sorted(ticks, key=lambda tick: tick.time)  # none of them is late
     ]
     return [candle for candle in made if candle is not None], builder.forming
 

@@ -19,6 +19,7 @@ from market.events import (
     Trade,
 )
 from market.orders import (
+    AmendRejected,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
@@ -126,7 +127,7 @@ class InstrumentSeen(Struct, frozen=True, kw_only=True):
     quote: str = ""
     tick_size: Decimal = Decimal("0.01")
     lot_size: Decimal = Decimal(1)
-    trading_state: str = "open"
+    trading_state: str = "trading"
 
 
 MARKET_FACTS: Final = (
@@ -149,6 +150,7 @@ ACCOUNT_FACTS: Final = (
     OrderExpired,
     OrderDecremented,
     OrderRejected,
+    AmendRejected,
     Gap,
     Shutdown,
 )

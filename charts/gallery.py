@@ -17,6 +17,7 @@ log = structlog.get_logger("charts.gallery")
 
 IDLE_S: Final = 300.0
 AGAIN_S: Final = 1.0
+LATE_S: Final = 10.0
 MOST_WAITING: Final = 20_000
 
 Key = tuple[str, str]
@@ -28,6 +29,7 @@ class Place:
 
     wanted: float
     series: Series | None = None
+    filled: float = float("-inf")
     filling: asyncio.Task[None] | None = None
     waiting: list[Tick] = field(default_factory=list)
     failed: float = float("-inf")
@@ -77,14 +79,21 @@ class Gallery:
         return place.series
 
     def take(self, tick: Tick) -> None:
-        """Let every series of a symbol have a tick."""
-        symbol = tick.symbol
+        """Let every series of a symbol have a tick.
+
+        One that came too late for its candle is in the exchange's: the series is filled anew.
+        """
+        symbol, behind = tick.symbol, list[Key]()
         for key, place in self._places.items():
             if key[0] == symbol:
                 if place.series is not None:
                     _put(place.series, tick)
+                    if place.series.late and self._now() - place.filled > LATE_S:
+                        behind.append(key)
                 elif place.filling is not None and len(place.waiting) < MOST_WAITING:
                     place.waiting.append(tick)
+        for key in behind:
+            self._remove(key)
 
     def drop(self, symbol: str | None = None) -> None:
         """Forget the series of a symbol, or all, so that they are filled anew."""
@@ -121,7 +130,7 @@ class Gallery:
             for tick in place.waiting:
                 if tick.seq > past.seq:
                     _put(series, tick)
-            place.series = series
+            place.series, place.filled = series, self._now()
         except (ExchangeAwayError, InvalidCandleError) as error:
             log.warning("series_not_filled", symbol=symbol, interval=interval, problem=str(error))
             place.failed = self._now()

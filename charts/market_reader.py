@@ -20,7 +20,7 @@ from charts.gallery import Gallery
 from market.errors import StreamError
 from market.events import BookUpdate, Fact, Gap, Snapshot, SourceState, State, Tick, Trade
 from market.feed import Feed, FeedGarbled, FeedLost, FeedOpened
-from market.orders import TradingStateChanged
+from market.orders import TradingState, TradingStateChanged
 from market.wire import Decoder
 
 log = structlog.get_logger("charts.market")
@@ -30,6 +30,12 @@ EVENTS: Final = 200
 SPARK: Final = 40
 AGAIN_S: Final = 2.0
 LAGS: Final = 500
+_WORDS: Final = {
+    TradingState.TRADING: "trading goes on",
+    TradingState.HALTED: "trading is halted",
+    TradingState.CANCEL_ONLY: "orders can only be cancelled",
+    TradingState.AUCTION: "orders are collected for an auction",
+}
 _LEVELS: Final = {State.UP: "info", State.STALE: "warn", State.DOWN: "error"}
 
 
@@ -197,8 +203,8 @@ class MarketReader:
 
     def _take_trading_state(self, change: TradingStateChanged) -> None:
         self._board.put("trading", change.symbol, change.state)
-        level = "info" if change.state == "open" else "warn"
-        self.tell(level, change.symbol, f"trading is {change.state}: {change.reason}")
+        level = "info" if change.state == "trading" else "warn"
+        self.tell(level, change.symbol, f"{_WORDS[change.state]}: {change.reason}")
 
     def _take_opened(self, _: FeedOpened) -> None:
         known = self._board.get("link", "exchange")
@@ -242,6 +248,7 @@ class MarketReader:
             instruments = await self._exchange.instruments()
             for instrument in instruments:
                 facts = msgspec.structs.asdict(instrument)
+                self._board.put("trading", instrument.symbol, facts.pop("trading_state"))
                 self._board.put("instrument", instrument.symbol, facts)
             for instrument in instruments:
                 await self._catch_up_on(instrument.symbol)

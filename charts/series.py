@@ -44,6 +44,11 @@ class Series:
         """The candle that still forms."""
         return self._builder.forming
 
+    @property
+    def late(self) -> int:
+        """How many ticks came after their candle had closed, and are not in it."""
+        return self._builder.late
+
     def take(self, time: float, price: float, volume: float) -> None:
         """Take in a tick."""
         done = self._builder.take(time, price, volume)

@@ -108,7 +108,7 @@ function chooseInterval(interval) {
 
 painter.add(["status", "clock", "link", "source", "tick"], TABLES, () => drawState(store, state, wishes.symbol, painter.paused));
 painter.add(["account", "risk", "status"], 2, () => drawFigures(store));
-painter.add(["tick", "spark", "source", "instrument", "clock"], TABLES, () => watchlist.draw(wishes.symbol));
+painter.add(["tick", "spark", "source", "instrument", "trading", "clock"], TABLES, () => watchlist.draw(wishes.symbol));
 painter.add(["tick", "source", "instrument", "trading", "clock"], TABLES, drawHead);
 painter.add(["book", "orders", "instrument"], TABLES, () => ladder.draw(wishes.symbol, ticket.account));
 painter.add(["trade"], TABLES, () => drawTape(store, wishes.symbol));
@@ -131,9 +131,7 @@ function drawHead() {
     },
   );
   if ($("symbol").value !== wishes.symbol) $("symbol").value = wishes.symbol;
-  const trading = store.trading.get(wishes.symbol);
-  const fault = store.fault(wishes.symbol);
-  const badge = fault ? "STALE" : trading && trading !== "open" && trading !== "trading" ? trading.toUpperCase() : "";
+  const badge = [store.fault(wishes.symbol) && "STALE", store.halt(wishes.symbol)].filter(Boolean).join(" · ");
   $("chart-badge").hidden = badge === "";
   write($("chart-badge"), badge);
   if (tick === undefined) return;
@@ -179,16 +177,15 @@ function drawLegend(at) {
     ["O", shown.open], ["H", shown.high], ["L", shown.low], ["C", shown.close],
   ].map(([name, value]) => [name, price(value, digits), ""]);
   pairs.push(["V", quantity(Number(shown.volume.toPrecision(6))), ""]);
-  for (const [name, color] of chart.legend()) {
-    const value = shown[name];
-    const places = name.startsWith("macd") || name === "rsi" || name === "atr" ? Math.max(2, digits) : digits;
-    pairs.push([name.replaceAll("_", " "), value === null || value === undefined ? "–" : price(value, places), color]);
+  for (const [name, color, lines] of chart.legend()) {
+    const places = ["rsi", "macd", "atr"].includes(name) ? Math.max(2, digits) : digits;
+    pairs.push([name.toUpperCase(), lines.map((line) => price(shown[line], places)).join(" · "), color]);
   }
   reconcile(
     $("legend"), pairs, (pair) => pair[0],
     () => element("span", {}, element("i"), " ", element("b")),
     (node, [name, value, color]) => {
-      write(node.firstChild, name.length > 1 ? name.toUpperCase() : name);
+      write(node.firstChild, name);
       write(node.lastChild, value);
       node.firstChild.style.color = color;
     },

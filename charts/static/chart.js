@@ -80,7 +80,8 @@ export class PriceChart {
       0,
     );
     this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
-    this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.1, bottom: 0.18 } });
+    const top = container.clientWidth < 600 ? 0.22 : 0.12; // below the legend
+    this.candles.priceScale().applyOptions({ scaleMargins: { top, bottom: 0.18 } });
     this.chart.subscribeCrosshairMove((at) => onHover(at.time === undefined ? null : this.at(at.time)));
   }
 
@@ -257,9 +258,12 @@ export class PriceChart {
     return Object.fromEntries(Object.entries(this.columns).map(([name, index]) => [name, row[index]]));
   }
 
-  /** Return the lines that are shown, for a legend: name and color. */
+  /** Return the indicators that are shown, for a legend: name, color, the names of their lines. */
   legend() {
-    return this.lines.filter((line) => line.color !== null).map((line) => [line.name, line.color]);
+    return [...this.shown].map((name) => {
+      const lines = [...(OVERLAYS[name] ?? []), ...(PANES[name] ?? [])];
+      return [name, lines[0][1], lines.map((line) => line[0])];
+    });
   }
 }
 
@@ -271,7 +275,7 @@ export class EquityChart {
     this.format = format;
     this.chart = this.lib.createChart(container, {
       ...options(),
-      rightPriceScale: { borderVisible: false, minimumWidth: 60, scaleMargins: { top: 0.24, bottom: 0.06 } },
+      rightPriceScale: { borderVisible: false, minimumWidth: 60, scaleMargins: { top: 0.34, bottom: 0.06 } },
       timeScale: { borderColor: color("--line"), timeVisible: true, secondsVisible: false, fixLeftEdge: true, fixRightEdge: true },
       handleScroll: false,
       handleScale: false,
@@ -307,6 +311,8 @@ export class EquityChart {
       series.setData(ascending(curve.points));
     }
     this.under.setData(ascending(drawdown));
+    const span = drawdown.length ? drawdown[drawdown.length - 1][0] - drawdown[0][0] : 0;
+    this.chart.applyOptions({ timeScale: { secondsVisible: span < 600 } });
     this.chart.panes().forEach((pane, index) => pane.setStretchFactor(index === 0 ? 3 : 1));
     this.chart.timeScale().fitContent();
   }

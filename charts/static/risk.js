@@ -1,7 +1,7 @@
 // What could be lost, how much of the limits that is, and where it comes from.
 
 import { $, element, reconcile, write } from "./dom.js";
-import { money, percent } from "./format.js";
+import { age, money, percent } from "./format.js";
 
 export class RiskPanel {
   constructor(store) {
@@ -21,7 +21,7 @@ export class RiskPanel {
     for (const [id, figure] of [["var", "value_at_risk"], ["es", "expected_shortfall"]]) {
       for (const level of ["95", "99"]) write($(`${id}-${level}`), loss(report, report?.[figure][`0.${level}`]));
     }
-    write($("risk-horizon"), report ? `${report.horizon_s} s` : "the horizon");
+    write($("risk-horizon"), report ? age(report.horizon_s).replace(".0", "") : "–");
     this.limits(report);
     const shares = Object.entries(report?.contributions ?? {}).sort((a, b) => (a[0] < b[0] ? -1 : 1));
     bars($("contributions"), shares.map(([symbol, share]) => ({ name: symbol, share, text: percent(share) })));

@@ -64,6 +64,12 @@ export class Store {
     return age !== null && age > this.status.stale_after_s ? "no price" : "";
   }
 
+  /** What a symbol allows when that is not all, "" when it trades. */
+  halt(symbol) {
+    const trading = this.trading.get(symbol) ?? "trading";
+    return trading === "trading" ? "" : trading.replaceAll("_", " ").toUpperCase();
+  }
+
   symbols() {
     const names = [...this.instrument.keys()];
     for (const name of this.tick.keys()) if (!this.instrument.has(name)) names.push(name);

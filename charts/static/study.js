@@ -10,10 +10,17 @@ const LINES = {
   bb: [["bb_upper", "BB upper", "#7d8496", "y"], ["bb_middle", "BB middle", "#565d70", "y"], ["bb_lower", "BB lower", "#7d8496", "y"]],
   vwap: [["vwap", "VWAP", "#c77dff", "y"]],
   rsi: [["rsi", "RSI 14", "#c77dff", "y3"]],
-  macd: [["macd", "MACD", "#6ea8fe", "y4"], ["macd_signal", "signal", "#f0b90b", "y4"]],
+  macd: [["macd", "MACD", "#6ea8fe", "y4"], ["macd_signal", "MACD signal", "#f0b90b", "y4"]],
   atr: [["atr", "ATR 14", "#8bd3c7", "y5"]],
 };
 const EVERY_MS = 5000;
+
+try { // the colors that were chosen on the live page
+  const { palette } = JSON.parse(localStorage.getItem("sandpit") ?? "{}");
+  document.documentElement.dataset.palette = palette === "safe" ? "safe" : "classic";
+} catch {
+  // a browser that keeps nothing shows the first ones
+}
 
 const chosen = new Set(["ema", "bb", "rsi", "macd"]);
 const form = $("controls");
@@ -23,14 +30,15 @@ let tag = "";
 let data = null;
 
 function layout() {
+  const isNarrow = $("figure").clientWidth < 700;
   const panes = ["rsi", "macd", "atr"].filter((name) => chosen.has(name));
   const height = 0.15;
   const bottom = panes.length * height;
   const axis = (from, to) => ({ domain: [from, to], side: "right", gridcolor: "#1f2535", zerolinecolor: "#2c344a", tickfont: { size: 10 } });
   const found = {
     paper_bgcolor: "#131722", plot_bgcolor: "#131722", font: { color: "#979dab", family: "Inter, system-ui, sans-serif", size: 11 },
-    margin: { l: 12, r: 64, t: 30, b: 28 }, showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.05, font: { size: 11 } }, hovermode: "x unified", dragmode: "pan",
+    margin: { l: 12, r: 64, t: 42, b: 28 }, showlegend: true,
+    legend: { orientation: "h", x: 0, font: { size: 11 }, ...(isNarrow ? { y: -0.1, yanchor: "top" } : { y: 1.015, yanchor: "bottom" }) }, hovermode: "x unified", dragmode: "pan",
     hoverlabel: { bgcolor: "#1b2130", bordercolor: "#242a3a" }, uirevision: shown,
     xaxis: { rangeslider: { visible: false }, gridcolor: "#1f2535", type: "date", anchor: "y2", rangeselector: selector() },
     yaxis: axis(bottom + 0.14, 1),
@@ -50,7 +58,7 @@ function selector() {
   const steps = [[5, "minute", "5m"], [30, "minute", "30m"], [4, "hour", "4h"], [1, "day", "1d"]];
   return {
     buttons: [...steps.map(([count, step, label]) => ({ count, step, label, stepmode: "backward" })), { step: "all", label: "all" }],
-    bgcolor: "#1b2130", activecolor: "#26304a", font: { color: "#d6d9e0" }, x: 1, xanchor: "right", y: 1.06,
+    bgcolor: "#1b2130", activecolor: "#26304a", font: { color: "#d6d9e0" }, x: 1, xanchor: "right", y: 1.015, yanchor: "bottom",
   };
 }
 

@@ -28,13 +28,22 @@ export function drawTape(store, symbol) {
   $("tape-empty").hidden = trades.length > 0;
 }
 
+const ACCOUNT_CELLS = ["", "", "muted lines", "num", "num", "num", "num", "num", "num"];
+const LINES = 2;
+const STATES = {
+  active: ["● active", "its orders changed within a minute"],
+  refused: ["▲ refused", "the exchange refused the newest, less than a minute ago"],
+  quiet: ["○ quiet", "no order of it changed for a minute"],
+  unread: ["■ unread", "its stream can not be read"],
+};
+
 export function drawAccounts(store) {
   const accounts = [...store.account.values()].sort((a, b) => (a.account < b.account ? -1 : 1));
   accounts.forEach((account, index) => (account.color = CURVES[index % CURVES.length]));
   reconcile(
     $("bots"), accounts, (account) => account.account,
     () => {
-      const node = row(["", "muted", "num", "num", "num", "num", "num", "num"], true);
+      const node = row(ACCOUNT_CELLS, true);
       node.dot = element("span", { className: "dot", "aria-hidden": "true" });
       node.name = element("span");
       node.cells[0].append(node.dot, node.name);
@@ -51,36 +60,49 @@ function drawAccount(node, account) {
   node.dot.style.backgroundColor = account.color;
   write(node.name, account.account);
   node.cells[0].title = account.account;
-  const held = account.positions.filter((each) => each.quantity !== 0);
-  const position = held.map((each) => `${each.symbol} ${quantity(each.quantity)}`).join(" · ") || "flat";
-  write(node.cells[1], position);
-  node.cells[1].title = position;
-  write(node.cells[2], signed(account.unrealized_pnl));
-  tone(node.cells[2], account.unrealized_pnl);
-  write(node.cells[3], signed(account.realized_pnl));
-  tone(node.cells[3], account.realized_pnl);
-  write(node.cells[4], money(account.fees));
-  write(node.cells[5], percent(account.max_drawdown, 2));
-  write(node.cells[6], account.fills === undefined ? "–" : money(account.fills));
-  write(node.cells[7], account.rejected === undefined ? "–" : account.rejected ? `▲ ${money(account.rejected)}` : "0");
-  node.cells[7].classList.toggle("warned", account.rejected > 0);
+  const [, state, position, open, realized, fees, drawdown, fills, refused] = node.cells;
+  const [word, why] = STATES[account.state] ?? ["–", "not followed: a page that looks at it changes that"];
+  write(state, word);
+  if (state.title !== why) state.title = why;
+  state.dataset.state = account.state ?? "";
+  drawPosition(position, account.positions.filter((each) => each.quantity !== 0));
+  write(open, signed(account.unrealized_pnl));
+  tone(open, account.unrealized_pnl);
+  write(realized, signed(account.realized_pnl));
+  tone(realized, account.realized_pnl);
+  write(fees, money(account.fees));
+  write(drawdown, percent(account.max_drawdown, 2));
+  write(fills, account.fills === undefined ? "–" : money(account.fills));
+  write(refused, account.rejected === undefined ? "–" : money(account.rejected));
+  refused.classList.toggle("warned", account.rejected > 0);
+}
+
+/** A line a holding, the largest first; what has no room is in the title. */
+function drawPosition(cell, held) {
+  const lines = held
+    .sort((a, b) => Math.abs(b.quantity * b.mark) - Math.abs(a.quantity * a.mark))
+    .map((each) => `${each.symbol} ${quantity(each.quantity).replace("-", "−")}`);
+  const more = lines.length > LINES ? ` +${lines.length - LINES}` : "";
+  write(cell, (lines.slice(0, LINES).join("\n") || "flat") + more);
+  const title = lines.join(", ");
+  if (cell.title !== title) cell.title = title;
 }
 
 function drawTotal(accounts) {
   const foot = $("bots-total");
-  if (foot.firstChild === null) foot.append(row(["", "", "num", "num", "num", "num", "num", "num"], true));
+  if (foot.firstChild === null) foot.append(row(ACCOUNT_CELLS, true));
   const node = foot.firstChild;
   foot.hidden = accounts.length === 0;
   const sum = (name) => accounts.reduce((total, account) => total + (account[name] ?? 0), 0);
   write(node.cells[0], "Total");
-  for (const [index, name] of [[2, "unrealized_pnl"], [3, "realized_pnl"]]) {
+  for (const [index, name] of [[3, "unrealized_pnl"], [4, "realized_pnl"]]) {
     write(node.cells[index], signed(sum(name)));
     tone(node.cells[index], sum(name));
   }
-  write(node.cells[4], money(sum("fees")));
-  write(node.cells[5], percent(Math.max(0, ...accounts.map((account) => account.max_drawdown)), 2));
-  write(node.cells[6], money(sum("fills")));
-  write(node.cells[7], money(sum("rejected")));
+  write(node.cells[5], money(sum("fees")));
+  write(node.cells[6], percent(Math.max(0, ...accounts.map((account) => account.max_drawdown)), 2));
+  write(node.cells[7], money(sum("fills")));
+  write(node.cells[8], money(sum("rejected")));
 }
 
 let made = 0;

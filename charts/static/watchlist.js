@@ -65,9 +65,9 @@ export class Watchlist {
       node.classList.toggle("chosen", isChosen);
       node.button.setAttribute("aria-pressed", String(isChosen));
     }
-    const fault = this.store.fault(symbol);
-    node.tag.hidden = fault === "";
-    write(node.tag, fault === "" ? "" : "STALE");
+    const tag = this.store.fault(symbol) ? "STALE" : this.store.halt(symbol);
+    node.tag.hidden = tag === "";
+    write(node.tag, tag);
     if (tick === undefined) return;
     const digits = decimals(this.store.instrument.get(symbol)?.tick_size);
     const moved = tick.reference ? tick.price / tick.reference - 1 : 0;

@@ -18,6 +18,7 @@ from charts.candles import Candle
 from charts.settings import Settings
 from market.events import BookUpdate, Fact, Snapshot, SourceState, State, Tick, Trade
 from market.hub import Filter, Hub
+from market.orders import TradingState, TradingStateChanged
 from market.server import ServerSettings, serving
 from market.streaming import StreamEndpoint, StreamSettings
 from market.values import Side, Symbol
@@ -60,6 +61,11 @@ def a_trade(symbol: str = "BTC", *, trade_id: int = 1) -> Trade:
     )
 
 
+def a_halt(symbol: str, state: TradingState) -> TradingStateChanged:
+    now = datetime.now(UTC)
+    return TradingStateChanged(symbol=Symbol(symbol), state=state, reason="by hand", time=now)
+
+
 class PaperMarket:
     """An exchange that says what it is told to, over HTTP and its stream."""
 
@@ -69,6 +75,7 @@ class PaperMarket:
         self.ticks: dict[str, list[Tick]] = {symbol: [] for symbol in self.symbols}
         self.accounts: list[dict[str, Any]] = []
         self.candles: list[dict[str, Any]] | None = None
+        self.trading_state = "trading"
         self.bodies: list[bytes] = []
         self.answer: tuple[int, dict[str, Any]] = (200, {"order_id": 1})
 
@@ -106,7 +113,8 @@ class PaperMarket:
         return Snapshot(id=id, ticks=newest, sources=sources)
 
     async def _instruments(self, _: Request) -> Response:
-        return _json([{"symbol": symbol, "name": symbol} for symbol in self.symbols])
+        shared = {"trading_state": self.trading_state}
+        return _json([{"symbol": each, "name": each, **shared} for each in self.symbols])
 
     async def _ticks(self, request: Request) -> Response:
         ticks = self.ticks.get(request.query_params["symbol"])

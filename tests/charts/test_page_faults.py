@@ -59,14 +59,14 @@ async def test_fills_from_before_the_charts_began_are_counted_and_marked(
         for side in ("buy", "sell", "buy"):  # the first one opens the account
             (await client.post(f"/{side}", json=body)).raise_for_status()
     async with opened(browser, running.charts) as watched:
-        fills = watched.page.locator("#bots tr", has_text="early").locator("td").nth(5)
+        fills = watched.page.locator("#bots tr", has_text="early").locator("td").nth(6)
         await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
     running.kill("charts")
     running.start("charts")
     await ready(running)
     async with opened(browser, running.charts) as watched:
         page = watched.page
-        fills = page.locator("#bots tr", has_text="early").locator("td").nth(5)
+        fills = page.locator("#bots tr", has_text="early").locator("td").nth(6)
         await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
         of = "sandpit.store.fill.filter(each => each.account === 'early')"
         await until(page, f"{of}.length === 3")

@@ -4,7 +4,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.charts.builders import PaperMarket, a_tick, charts_over
+from market.orders import TradingState
+from tests.charts.builders import PaperMarket, a_halt, a_tick, charts_over
 from tests.charts.pages import DESK, PATIENCE_MS, PHONE, drawn, opened, ready, until, word
 from tests.e2e.processes import Market
 
@@ -54,6 +55,22 @@ async def test_a_page_stays_where_it_is_while_it_fills(browser: Browser, running
         await expect(watched.page.locator("#last")).not_to_have_text(last, timeout=PATIENCE_MS)
         shift = await watched.page.evaluate("window.shift")
     assert shift < 0.05
+
+
+async def test_a_halt_is_shown_in_words_also_one_from_before(browser: Browser) -> None:
+    paper = PaperMarket("BTC")
+    paper.trading_state = "cancel_only"
+    paper.tell(a_tick("BTC"))
+    async with charts_over(paper) as url, opened(browser, url) as watched:
+        badge = watched.page.locator("#chart-badge")
+        await expect(badge).to_have_text("CANCEL ONLY", timeout=PATIENCE_MS)
+        await expect(watched.page.locator("#watch .tag")).to_have_text("CANCEL ONLY")
+        paper.tell(a_halt("BTC", TradingState.AUCTION))
+        await expect(badge).to_have_text("AUCTION", timeout=PATIENCE_MS)
+        paper.tell(a_halt("BTC", TradingState.TRADING))
+        await expect(badge).to_be_hidden(timeout=PATIENCE_MS)
+        await expect(watched.page.locator("#events")).to_contain_text("trading goes on")
+    assert watched.errors == []
 
 
 async def test_markup_in_a_name_is_text(browser: Browser) -> None:

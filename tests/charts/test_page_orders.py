@@ -70,10 +70,12 @@ async def test_a_refused_order_is_counted_and_told_with_its_reason(
         async with opened(browser, running.charts) as watched:
             page = watched.page
             await word(page, "LIVE")
-            row = page.locator("#bots tr", has_text="greedy").locator("td").last
-            await expect(row).to_have_text("0", timeout=PATIENCE_MS)
+            row = page.locator("#bots tr", has_text="greedy")
+            await expect(row.locator("td").last).to_have_text("0", timeout=PATIENCE_MS)
+            await expect(row).to_contain_text("active")
             refused = await client.post("/buy", json=body | {"symbol": "BTC", "quantity": 1000})
-            await expect(row).to_have_text("▲ 1", timeout=PATIENCE_MS)
+            await expect(row.locator("td").last).to_have_text("1", timeout=PATIENCE_MS)
+            await expect(row).to_contain_text("refused")
             fault = page.locator("#events li[data-level=warn]", has_text="greedy")
             await expect(fault).to_contain_text(refused.json()["detail"].removesuffix("."))
     assert refused.status_code == 409
@@ -98,3 +100,25 @@ async def test_an_own_order_of_many_decimals_fits_into_the_ladder(
             cut = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth).length"
             assert await page.locator(".ladder td").evaluate_all(cut) == 0
         await client.delete("/orders?account=precise")
+
+
+async def test_an_account_is_told_of_from_its_very_first_order(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    async with opened(browser, running.charts) as watched:
+        page = watched.page
+        await word(page, "LIVE")
+        async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+            price = (await client.get("/market-data/TCS")).json()["price"]
+            body = {"account": "hasty", "symbol": "TCS", "quantity": 1}
+            await client.post("/buy", json=body)
+            await client.post("/buy", json=body | {"quantity": 100_000_000})
+            await client.post("/buy", json=body | {"price": round(0.97 * price, 2)})
+        cells = page.locator("#bots tr", has_text="hasty").locator("td")
+        await expect(cells.last).to_have_text("1", timeout=PATIENCE_MS)
+        await expect(cells.nth(6)).to_have_text("1", timeout=PATIENCE_MS)
+        await page.locator("#account").fill("hasty")
+        await page.locator("#account").blur()
+        await expect(page.locator("#orders tr")).to_contain_text("TCS", timeout=PATIENCE_MS)
+    assert watched.errors == []
