@@ -9,7 +9,10 @@ Both see the same candles, in one process and one run, and their values are comp
 
 The second part serves the page over a paper market that publishes 200 events a second for eight
 symbols (ticks, trades, books), opens it in Chromium, headless, and reads the processor time of its
-main thread, its first paint and its heap from the browser. It is left out where no Chromium is.
+main thread, its first paint and its heap from the browser. It shows candles of a second and begins
+with all of them, so that they are cut back every few minutes; curves of equity are full, and cut to
+half, after six. From seven minutes on the growth of the heap is told, a line through what was left
+after a collection twice a minute. It is left out where no Chromium is.
 """
 
 import argparse
@@ -20,10 +23,11 @@ import platform
 import shutil
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import sin
 from pathlib import Path
+from statistics import linear_regression, mean
 from time import perf_counter, process_time
 from typing import Any, Final
 
@@ -41,6 +45,9 @@ TICKS_A_SECOND: Final = 1000
 HISTORY: Final = 500
 PEEKS: Final = 10
 EVENTS_A_SECOND: Final = 200
+HEAP_S: Final = 30
+FULL_MINUTES: Final = 7
+FEWEST: Final = 10
 PAPER: Final = ("BTC", "ETH", "SOL", "ADA", "XRP", "DOT", "TCS", "META")
 
 
@@ -173,6 +180,14 @@ def measure_indicators(seconds: int) -> dict[str, float]:
 # -- the page --------------------------------------------------------------------------------------
 
 
+def seen(candle: Candle) -> dict[str, Any]:
+    """Return a candle as an exchange gives it, of the seconds before now."""
+    time = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=candle.time)
+    prices = {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close}
+    scaled = {name: 64 * price for name, price in prices.items()}
+    return {"time": time, **scaled, "volume": candle.volume, "closed": True}
+
+
 async def publish(paper: PaperMarket) -> None:
     """Publish EVENTS_A_SECOND events a second for ever: three ticks in five, trades, books."""
     began, n = perf_counter(), 0
@@ -221,6 +236,10 @@ class Meter:
         await self._session.send("HeapProfiler.collectGarbage")
         return (await self.metrics())["JSHeapUsedSize"] / 1e6
 
+    async def share(self, since: dict[str, float], seconds: float, name: str) -> float:
+        """Return the share of the time since some metrics that a duration took."""
+        return ((await self.metrics())[name] - since[name]) / seconds
+
 
 async def measure_page(browser_path: str, minutes: float) -> dict[str, float]:
     """Return the figures of the second part."""
@@ -229,6 +248,7 @@ async def measure_page(browser_path: str, minutes: float) -> dict[str, float]:
     paper = PaperMarket(*PAPER)
     for number in range(6):
         paper.account(f"bot-{number}", 1_000_000)
+    paper.candles = [seen(candle) for candle in history()]
     async with charts_over(paper) as url, async_playwright() as playwright:
         publishing = asyncio.create_task(publish(paper))
         await asyncio.sleep(3)
@@ -236,6 +256,7 @@ async def measure_page(browser_path: str, minutes: float) -> dict[str, float]:
             executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
         )
         page = await browser.new_page(viewport={"width": 1440, "height": 900})
+        await page.add_init_script("localStorage.setItem('sandpit', '{\"interval\":\"1s\"}')")
         await page.goto(url)
         meter = Meter(await page.context.new_cdp_session(page))
         await meter.begin()
@@ -251,17 +272,33 @@ async def watched(page: Any, meter: Meter, minutes: float) -> dict[str, float]:
     paints = await page.evaluate(
         "performance.getEntriesByType('paint').map(each => each.startTime)"
     )
-    first_mb, before, began = await meter.heap_mb(), await meter.metrics(), perf_counter()
-    await page.wait_for_timeout(60_000 * minutes)
-    after, seconds = await meter.metrics(), perf_counter() - began
+    heap, before, began = [await meter.heap_mb()], await meter.metrics(), perf_counter()
+    await page.wait_for_timeout(60_000 * min(minutes, 1.0))
+    seconds = perf_counter() - began
+    main = await meter.share(before, seconds, "TaskDuration")
+    script = await meter.share(before, seconds, "ScriptDuration")
+    heap.append(await meter.heap_mb())
+    while perf_counter() - began < 60 * minutes:
+        await page.wait_for_timeout(1000 * HEAP_S)
+        heap.append(await meter.heap_mb())
     return {
         "first_paint_ms": max(paints),
-        "main_thread_share": (after["TaskDuration"] - before["TaskDuration"]) / seconds,
-        "script_share": (after["ScriptDuration"] - before["ScriptDuration"]) / seconds,
-        "heap_first_mb": first_mb,
-        "heap_last_mb": await meter.heap_mb(),
+        "main_thread_share": main,
+        "script_share": script,
+        "heap_first_mb": heap[0],
+        "heap_last_mb": heap[-1],
+        **growth(heap),
         "minutes": minutes,
     }
+
+
+def growth(heap: Sequence[float]) -> dict[str, float]:
+    """Return how the heap grew once every history was full; nothing when none of it was seen."""
+    full = heap[int(60 * FULL_MINUTES / HEAP_S) :]
+    if len(full) < FEWEST:
+        return {}
+    slope = linear_regression([n * HEAP_S / 60 for n in range(len(full))], full).slope
+    return {"heap_full_mb": mean(full), "heap_growth_mb": 10 * slope}
 
 
 def browser_path() -> str | None:
@@ -284,6 +321,8 @@ LINES: Final = {
     "script_share": ("of it in scripts", "{:.1%}", ""),
     "heap_first_mb": ("heap after 5 s, MB", "{:.1f}", ""),
     "heap_last_mb": ("heap at the end, MB", "{:.1f}", "flat"),
+    "heap_full_mb": ("heap once all histories are full, mean, MB", "{:.1f}", ""),
+    "heap_growth_mb": ("growth of it in ten minutes, MB", "{:+.2f}", "none"),
     "minutes": ("minutes watched", "{:g}", ""),
 }
 
