@@ -8,7 +8,7 @@ from typing import IO, Final, Self
 from market.events import Fact
 from market.wire import encode
 
-_BATCH: Final = 1 << 16
+_BATCH: Final = 1024  # facts do not change: many at once are written faster than one by one
 
 
 class EventLog:
@@ -22,9 +22,8 @@ class EventLog:
         self._path = path
         self._file: IO[bytes] | None = None
         self._hash = sha256()
-        self._lines: list[bytes] = []
-        self._size = 0
-        self.length = 0
+        self._waiting: list[Fact] = []
+        self._flushed = 0
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -44,15 +43,19 @@ class EventLog:
 
     def write(self, fact: Fact) -> None:
         """Add a line for a fact."""
-        self.line(fact.kind, encode(fact))
+        self._waiting.append(fact)
+        if len(self._waiting) >= _BATCH:
+            self._flush()
 
     def line(self, kind: str, data: bytes) -> None:
         """Add a line."""
-        self._lines.append(b"%b %b\n" % (kind.encode(), data))
-        self._size += len(data)
-        self.length += 1
-        if self._size >= _BATCH:
-            self._flush()
+        self._flush()
+        self._keep([b"%b %b\n" % (kind.encode(), data)])
+
+    @property
+    def length(self) -> int:
+        """The lines so far."""
+        return self._flushed + len(self._waiting)
 
     @property
     def digest(self) -> str:
@@ -61,9 +64,13 @@ class EventLog:
         return self._hash.hexdigest()
 
     def _flush(self) -> None:
-        data = b"".join(self._lines)
-        self._lines.clear()
-        self._size = 0
+        lines = [b"%b %b\n" % (fact.kind.encode(), encode(fact)) for fact in self._waiting]
+        self._waiting.clear()
+        self._keep(lines)
+
+    def _keep(self, lines: list[bytes]) -> None:
+        data = b"".join(lines)
+        self._flushed += len(lines)
         self._hash.update(data)
         if self._file is not None:
             self._file.write(data)
