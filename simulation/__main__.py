@@ -29,13 +29,13 @@ from simulation.errors import ConfigError
 from simulation.event_log import EventLog
 from simulation.journal import journal
 from simulation.live import play_live
-from simulation.price_tape import traded_returns
+from simulation.price_tape import traded
 from simulation.results import RunResult
 from simulation.run import Simulation
 from simulation.store import Store
 from simulation.sweep import dask, duel, processes, quiet, seeds_of, summaries, sweep
 from simulation.tables import print_run, print_sweep
-from sources.facts import gates
+from sources.facts import log_returns
 from sources.facts_report import draw, table
 
 RESULTS: Final = Path("data/sweeps.sqlite")
@@ -105,11 +105,11 @@ def facts(asked: Namespace, console: Console) -> int:
     seed = config.seed if asked.seed is None else asked.seed
     symbol = Symbol(asked.symbol or symbols(config.environment)[0])
     with _percent(config.name, is_on=not asked.quiet) as progress:
-        returns = traded_returns(config, seed, symbol, progress)
-    title = f"{config.name}, trades of {symbol}, seed {seed}"
-    console.print(f"{title}: {len(returns)} returns\n{table(gates(returns))}", highlight=False)
+        series = traded(config, seed, symbol, progress)
+    found = f"{series.title}: {len(series.prices) - 1} returns\n{table(series.gates())}"
+    console.print(found, highlight=False, markup=False, soft_wrap=True)
     if asked.plot is not None:
-        draw(returns, title, asked.plot)
+        draw(log_returns(series.prices), series.title, asked.plot)
     return 0
 
 

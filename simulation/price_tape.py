@@ -2,26 +2,28 @@
 
 from typing import Final
 
-import numpy as np
-
 from market.events import Fact, Tick, Trade
 from market.values import Symbol
 from simulation.config import RunConfig
 from simulation.errors import ConfigError
 from simulation.event_log import EventLog
 from simulation.run import Progress, Simulation
-from sources.facts import Returns, log_returns
+from sources.facts import Series
 
 MOST_PRICES: Final = 10_000_000
 
 
 class PriceTape(EventLog):
-    """An event log that notes, at each tick of a symbol, the price of its last trade."""
+    """An event log that notes, at each tick of a symbol, the last trade's price and the volume.
+
+    The volume is what was traded since the tick before.
+    """
 
     def __init__(self, symbol: Symbol) -> None:
         super().__init__()
-        self._symbol, self._last = symbol, 0.0
+        self._symbol, self._last, self._traded = symbol, 0.0, 0.0
         self.prices: list[float] = []
+        self.volumes: list[float] = []
 
     def write(self, fact: Fact) -> None:
         """Add a line for a fact, and a price for a tick; none before the first trade."""
@@ -29,20 +31,20 @@ class PriceTape(EventLog):
         if isinstance(fact, Trade):
             if fact.symbol == self._symbol:
                 self._last = float(fact.price)
+                self._traded += float(fact.quantity)
         elif isinstance(fact, Tick) and fact.symbol == self._symbol and self._last:
             self.prices.append(self._last)
+            self.volumes.append(self._traded)
+            self._traded = 0.0
             if len(self.prices) > MOST_PRICES:
                 raise ConfigError(f"more than {MOST_PRICES} prices: let it run for fewer days")
 
 
-def traded_returns(
+def traded(
     config: RunConfig, seed: int, symbol: Symbol, progress: Progress = lambda _: None
-) -> Returns:
-    """Return the log returns of the trades' price of a run, one a tick.
-
-    Raises:
-        InvalidValueError: there are too few, or the price never changes.
-    """
+) -> Series:
+    """Return the trades' price of a run, one a tick, and what was traded up to each."""
     with PriceTape(symbol) as tape:
         Simulation(config, seed, tape).run(progress)
-    return log_returns(np.asarray(tape.prices))
+    title = f"{config.name}, trades of {symbol}, seed {seed}"
+    return Series(title=title, prices=tape.prices, volumes=tape.volumes)

@@ -17,10 +17,10 @@ from market.logs import configure_from
 from market.server import serve
 from market.settings import Environment, environment, symbols
 from market.values import Symbol, symbol
-from sources.app import create_app, live, process_prices, real, recorded
+from sources.app import create_app, dues, live, process_prices, real, recorded
 from sources.binance import BinanceSettings
 from sources.command import facts_parser, live_parser, replay_parser
-from sources.facts import gates, log_returns
+from sources.facts import Series, log_returns
 from sources.facts_report import draw, table
 from sources.processes import create_process, generator
 from sources.recording import BadRowError, Columns, RecordingError, Row, heading, rows
@@ -66,11 +66,11 @@ def run_replay(env: Environment, asked: Namespace) -> int:
 
 def run_facts(env: Environment, asked: Namespace) -> int:
     """Print the gates of a series of prices, and draw it when asked to."""
-    title, prices = _series(env, asked)
-    returns = log_returns(prices)
-    sys.stdout.write(f"{title}: {len(returns)} returns\n{table(gates(returns))}")
+    series = _series(env, asked)
+    found = table(series.gates())
+    sys.stdout.write(f"{series.title}: {len(series.prices) - 1} returns\n{found}")
     if asked.plot is not None:
-        draw(returns, title, asked.plot)
+        draw(log_returns(series.prices), series.title, asked.plot)
         sys.stdout.write(f"drawn in {asked.plot}\n")
     return 0
 
@@ -153,20 +153,39 @@ def _skipped(error: BadRowError) -> None:
     log.warning("row_skipped", line=error.line, problem=error.problem)
 
 
-def _series(env: Environment, asked: Namespace) -> tuple[str, list[float]]:
+def _series(env: Environment, asked: Namespace) -> Series:
     if asked.csv is not None:
-        found = rows(asked.csv, Columns(price=asked.column))
-        return f"{asked.csv.name}, {asked.column}", [float(row.price) for row in found]
+        return _recorded(asked)
+    if asked.volume_column is not None:
+        raise InvalidValueError("--volume-column is a column of --csv FILE")
     if not 0 < asked.steps <= MOST_STEPS:
         raise InvalidValueError(f"--steps {asked.steps} must be 1 to {MOST_STEPS}")
     if asked.symbol is not None:
-        settings = Settings.from_env(env, _symbol(asked.symbol))
-        prices, title = process_prices(settings, asked.seed), f"{asked.symbol}"
-    else:
-        name = asked.process or "realistic"
-        process = create_process(name, lambda _, default: default)
-        prices, title = process.prices(START, generator(asked.seed, "facts")), name
-    return f"{title}, seed {asked.seed}", list(islice(prices, asked.steps + 1))
+        return _of_symbol(Settings.from_env(env, _symbol(asked.symbol)), asked)
+    name = asked.process or "realistic"
+    process = create_process(name, lambda _, default: default)
+    prices = process.prices(START, generator(asked.seed, "facts"))
+    return Series(title=f"{name}, seed {asked.seed}", prices=list(islice(prices, asked.steps + 1)))
+
+
+def _of_symbol(settings: Settings, asked: Namespace) -> Series:
+    """Return the prices of a symbol, with the times of its ticks where they come in bursts."""
+    count = asked.steps + 1
+    regular = settings.arrivals is None
+    return Series(
+        title=f"{asked.symbol}, seed {asked.seed}",
+        prices=list(islice(process_prices(settings, asked.seed), count)),
+        times=None if regular else list(islice(dues(settings, asked.seed), count)),
+    )
+
+
+def _recorded(asked: Namespace) -> Series:
+    found = list(rows(asked.csv, Columns(price=asked.column, volume=asked.volume_column)))
+    return Series(
+        title=f"{asked.csv.name}, {asked.column}",
+        prices=[float(row.price) for row in found],
+        volumes=[float(row.volume or 0) for row in found] if asked.volume_column else None,
+    )
 
 
 if __name__ == "__main__":

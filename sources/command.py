@@ -73,6 +73,7 @@ def facts_parser() -> ArgumentParser:
     origin.add_argument("--symbol", type=str.upper, help="a symbol's process, as in the settings")
     origin.add_argument("--csv", type=Path, metavar="FILE", help="recorded prices, plain or gzip")
     add("--column", default="close", help="column of the price in the file (%(default)s)")
+    add("--volume-column", help="column of the volume in the file, for gate g6")
     add("--steps", type=int, default=100_000, help="prices to draw (%(default)s)")
     add("--seed", type=int, default=1, help="of the generator (%(default)s)")
     add("--plot", type=Path, metavar="PNG", help="also draw a picture; needs matplotlib")

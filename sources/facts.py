@@ -15,6 +15,7 @@ from market.errors import InvalidValueError
 
 Returns = NDArray[np.float64]
 
+BURSTY: Final = 1.5  # variance over mean of the arrivals in a window; 1 if nothing excites them
 AGGREGATE: Final = 240  # steps of the long horizon: four hours of minutes
 FEWEST: Final = 20 * AGGREGATE  # returns, for a kurtosis of the long horizon to mean anything
 
@@ -28,6 +29,23 @@ class Gate:
     measured: str
     required: str
     passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Prices with a title; the volume of each price and the times of arrivals where known."""
+
+    title: str
+    prices: Sequence[float] | Returns
+    volumes: Sequence[float] | Returns | None = None
+    times: Sequence[float] | Returns | None = None
+
+    def gates(self) -> tuple[Gate, ...]:
+        """Return the gates that can be held against it; InvalidValueError where none can be."""
+        volumes = self.volumes
+        traded = None if volumes is None else np.asarray(volumes, dtype=np.float64)[1:]
+        found = gates(log_returns(self.prices), traded)
+        return found if self.times is None else (*found, arrivals(self.times))
 
 
 def log_returns(prices: Sequence[float] | Returns) -> Returns:
@@ -47,15 +65,20 @@ def log_returns(prices: Sequence[float] | Returns) -> Returns:
     return returns
 
 
-def gates(returns: Returns) -> tuple[Gate, ...]:
-    """Return the gates g1 to g5 of a series of log returns."""
-    return (
+def gates(returns: Returns, volumes: Returns | None = None) -> tuple[Gate, ...]:
+    """Return the gates g1 to g5 of a series of log returns, and g6 where its volumes are known.
+
+    Raises:
+        InvalidValueError: there is not one volume for each return, or one is no number.
+    """
+    found = (
         memory(returns),
         heavy_peak(returns),
         heavy_tail(returns),
         clusters(returns),
         leverage(returns),
     )
+    return found if volumes is None else (*found, trade(returns, volumes))
 
 
 def memory(returns: Returns) -> Gate:
@@ -116,6 +139,49 @@ def leverage(returns: Returns) -> Gate:
         measured=f"{effect:.4f}",
         required="corr(r, later r^2) < -.01",
         passed=effect < -0.01,
+    )
+
+
+def trade(returns: Returns, volumes: Returns) -> Gate:
+    """Return gate g6: much is traded where the price moves much.
+
+    Raises:
+        InvalidValueError: there is not one volume for each return, or one is no number.
+    """
+    if len(volumes) != len(returns) or not np.isfinite(volumes).all():
+        raise InvalidValueError("a volume for each return is needed, a number each")
+    varies = bool(np.ptp(volumes)) and bool(np.ptp(np.abs(returns)))
+    together = float(np.corrcoef(volumes, np.abs(returns))[0, 1]) if varies else 0.0
+    return Gate(
+        name="g6",
+        fact="volume moves with price",
+        measured=f"{together:.3f}",
+        required="corr(volume, |r|) > .10",
+        passed=together > 0.10,
+    )
+
+
+def arrivals(times: Sequence[float] | Returns, windows: int = 1000) -> Gate:
+    """Return gate g7 of increasing times: they come in bursts, as no Poisson process would.
+
+    The variance of the counts in ``windows`` windows over their mean, the index of dispersion, is
+    1 for a Poisson process; Cox and Lewis (1966), The Statistical Analysis of Series of Events.
+
+    Raises:
+        InvalidValueError: there are fewer times than windows.
+    """
+    if len(times) <= windows:
+        raise InvalidValueError(
+            f"{len(times)} arrivals are too few: more than {windows} are needed"
+        )
+    counts, _ = np.histogram(times, bins=windows, range=(0.0, float(times[-1])))
+    ratio = float(counts.var() / counts.mean())
+    return Gate(
+        name="g7",
+        fact="arrivals in bursts",
+        measured=f"Fano {ratio:.2f}",
+        required=f"variance / mean > {BURSTY}",
+        passed=ratio > BURSTY,
     )
 
 

@@ -9,13 +9,15 @@ from sources.facts import (
     FEWEST,
     Returns,
     aggregated,
+    arrivals,
     autocorrelation,
     gates,
     hill,
     log_returns,
     robust_z,
+    trade,
 )
-from sources.processes import create_process, generator
+from sources.processes import Hawkes, create_process, generator
 
 STEPS = 100_000
 
@@ -82,3 +84,35 @@ def test_aggregated_returns_are_sums_without_overlap() -> None:
 def test_prices_that_tell_nothing_are_refused(prices: list[float], problem: str) -> None:
     with pytest.raises(InvalidValueError, match=problem):
         log_returns(prices)
+
+
+def test_volume_that_moves_with_the_price_passes_and_other_volume_does_not() -> None:
+    returns = returns_of("realistic", seed=1)
+    noise = np.random.default_rng(1).exponential(size=len(returns))
+
+    with_price = trade(returns, noise + 1000 * np.abs(returns))
+    without = trade(returns, noise)
+
+    assert (with_price.passed, without.passed) == (True, False)
+    assert [gate.name for gate in gates(returns, noise)] == ["g1", "g2", "g3", "g4", "g5", "g6"]
+    assert not trade(returns, np.ones(len(returns))).passed
+
+
+@pytest.mark.parametrize("volumes", [np.ones(5), np.full(FEWEST + 1, np.nan)])
+def test_volumes_that_belong_to_other_returns_are_refused(volumes: Returns) -> None:
+    with pytest.raises(InvalidValueError, match="volume"):
+        trade(np.ones(FEWEST + 1), volumes)
+
+
+@pytest.mark.parametrize(("alpha", "bursts"), [(0.8, True), (0.0, False)])
+def test_arrivals_that_excite_each_other_come_in_bursts_and_others_do_not(
+    alpha: float, bursts: bool
+) -> None:
+    times = list(islice(Hawkes(mu=0.5, alpha=alpha, beta=1.0).times(generator(1, "facts")), 10_000))
+
+    assert arrivals(times).passed is bursts
+
+
+def test_too_few_arrivals_tell_nothing() -> None:
+    with pytest.raises(InvalidValueError, match="too few"):
+        arrivals([1.0, 2.0])

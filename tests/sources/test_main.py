@@ -205,6 +205,21 @@ def test_the_facts_are_a_table_of_gates(
     assert [line[:2] for line in lines[2:]] == ["g1", "g2", "g3", "g4", "g5"]
 
 
+def test_volumes_and_arrivals_have_gates_of_their_own(
+    market: Market, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(a_recording(tmp_path, 6000))
+    in_bursts = market(META_ARRIVALS="hawkes")
+
+    assert main(["facts", "--csv", file, "--volume-column", "volume"], market()) == 0
+    assert main(["facts", "--symbol", "META", "--steps", "20000"], in_bursts) == 0
+    assert main(["facts", "--volume-column", "volume"], market()) == 2
+
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in told if line[0] in {"g6", "g7"}] == ["g6", "g7"]
+    assert told[-1][-1] == "pass"
+
+
 async def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
