@@ -91,13 +91,10 @@ class MarketReader:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        while True:
-            try:
-                async for fact in self.feed:
-                    self.take(fact)
-            except StreamError as error:
-                self._link("lost", error.problem)
-            await asyncio.sleep(AGAIN_S)
+        try:
+            await self._read()
+        finally:
+            await self._stop_catching_up()
 
     def take(self, fact: Fact) -> None:
         """Put one fact on the board."""
@@ -129,6 +126,15 @@ class MarketReader:
         """Add a line to the events and faults."""
         entry = {"time": datetime.now(UTC), "level": level, "what": what, "text": text}
         self._board.append("event", WITHOUT_KEY, entry, EVENTS)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                async for fact in self.feed:
+                    self.take(fact)
+            except StreamError as error:
+                self._link("lost", error.problem)
+            await asyncio.sleep(AGAIN_S)
 
     # -- facts -----------------------------------------------------------------------------------
 
@@ -241,6 +247,12 @@ class MarketReader:
         if self._catching_up is not None:
             self._catching_up.cancel()
         self._catching_up = asyncio.create_task(self._catch_up())
+
+    async def _stop_catching_up(self) -> None:
+        """End the requests beside the stream: nothing is asked for once the client is closed."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            await asyncio.wait([self._catching_up])
 
     async def _catch_up(self) -> None:
         """Ask for what the stream does not begin with."""

@@ -275,7 +275,7 @@ export class EquityChart {
     this.format = format;
     this.chart = this.lib.createChart(container, {
       ...options(),
-      rightPriceScale: { borderVisible: false, minimumWidth: 60, scaleMargins: { top: 0.34, bottom: 0.06 } },
+      rightPriceScale: { borderVisible: false, minimumWidth: 60, scaleMargins: { top: container.clientWidth < 240 ? 0.46 : 0.34, bottom: 0.06 } },
       timeScale: { borderColor: color("--line"), timeVisible: true, secondsVisible: false, fixLeftEdge: true, fixRightEdge: true },
       handleScroll: false,
       handleScale: false,

@@ -66,9 +66,10 @@ function traces() {
   const style = getComputedStyle(document.documentElement);
   const up = style.getPropertyValue("--up").trim();
   const down = style.getPropertyValue("--down").trim();
+  const isHollow = document.documentElement.dataset.palette === "safe";
   const x = data.time.map((time) => new Date(1000 * time).toISOString());
   const found = [
-    { type: "candlestick", name: data.symbol, x, open: data.open, high: data.high, low: data.low, close: data.close, increasing: { line: { color: up, width: 1 } }, decreasing: { line: { color: down, width: 1 } } },
+    { type: "candlestick", name: data.symbol, x, open: data.open, high: data.high, low: data.low, close: data.close, increasing: { line: { color: up, width: 1 }, ...(isHollow ? { fillcolor: "rgba(0, 0, 0, 0)" } : {}) }, decreasing: { line: { color: down, width: 1 } } },
     { type: "bar", name: "volume", x, y: data.volume, yaxis: "y2", marker: { color: data.close.map((close, index) => (close >= data.open[index] ? up : down)), opacity: 0.55 }, showlegend: false },
   ];
   for (const name of chosen) {

@@ -1,7 +1,7 @@
 // The tables that follow what happens: trades, accounts, events.
 
 import { $, element, reconcile, row, tone, write } from "./dom.js";
-import { clock, decimals, money, percent, price, quantity, signed } from "./format.js";
+import { brief, clock, decimals, money, percent, price, quantity, signed } from "./format.js";
 
 export const CURVES = ["#6ea8fe", "#f0b90b", "#c77dff", "#8bd3c7", "#ff9e64", "#e5c1ff", "#9ece6a", "#f7768e"];
 
@@ -81,10 +81,10 @@ function drawAccount(node, account) {
 function drawPosition(cell, held) {
   const lines = held
     .sort((a, b) => Math.abs(b.quantity * b.mark) - Math.abs(a.quantity * a.mark))
-    .map((each) => `${each.symbol} ${quantity(each.quantity).replace("-", "−")}`);
+    .map((each) => [each.symbol, brief(each.quantity), quantity(each.quantity)].map((text) => text.replace("-", "−")));
   const more = lines.length > LINES ? ` +${lines.length - LINES}` : "";
-  write(cell, (lines.slice(0, LINES).join("\n") || "flat") + more);
-  const title = lines.join(", ");
+  write(cell, (lines.slice(0, LINES).map(([symbol, short]) => `${symbol} ${short}`).join("\n") || "flat") + more);
+  const title = lines.map(([symbol, , whole]) => `${symbol} ${whole}`).join(", ");
   if (cell.title !== title) cell.title = title;
 }
 
