@@ -10,7 +10,7 @@ import structlog
 from exchange.accounts import UNLIMITED
 from exchange.blotter import OrderView
 from exchange.commands import AnyCommand, MoveReference, encode
-from exchange.journal import Journal, JournalError
+from exchange.journal import Head, Journal, JournalError
 from exchange.pre_trade import RiskLimitError
 from exchange.rules import Refusal
 from exchange.venue import Outcome, Venue, digest
@@ -48,7 +48,7 @@ class Desk:
         venue: decides; it is ahead of what was told by what waits for the journal.
         journal: keeps each command that changed something.
         clock: the time of each command; it never goes back.
-        tell: told of the facts of each command that the journal has, with the command's number.
+        tell: told of the facts of each command that the journal has, with its place there.
         publish: told of the books that have changed.
         on_failure: called once when the journal fails: nothing true can be answered any more.
         snapshot_every: commands between two snapshots of the venue.
@@ -60,7 +60,7 @@ class Desk:
         journal: Journal,
         *,
         clock: Clock,
-        tell: Callable[[int, Sequence[Fact]], None],
+        tell: Callable[[Head, Sequence[Fact]], None],
         publish: Callable[[Fact], object],
         on_failure: Callable[[], None],
         snapshot_every: int = 100_000,
@@ -170,17 +170,17 @@ class Desk:
         if not outcome.changed:
             return outcome, None
         kept = self._journal.append(encode(command), time)
-        seq = self._journal.head.seq
-        kept.add_done_callback(lambda done: self._kept(done, seq, outcome.facts))
+        at = self._journal.head
+        kept.add_done_callback(lambda done: self._kept(done, at, outcome.facts))
         if self._journal.head.seq - self._saved_at >= self._snapshot_every:
             self.save()
         return outcome, kept
 
-    def _kept(self, done: "asyncio.Future[None]", seq: int, facts: Sequence[Fact]) -> None:
+    def _kept(self, done: "asyncio.Future[None]", at: Head, facts: Sequence[Fact]) -> None:
         if done.cancelled() or done.exception() is not None:
             self._fail("cancelled" if done.cancelled() else str(done.exception()))
             return
-        self._tell(seq, facts)
+        self._tell(at, facts)
         if not self._show_is_due:
             self._show_is_due = True
             asyncio.get_running_loop().call_soon(self._show)

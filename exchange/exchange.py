@@ -1,17 +1,16 @@
 """The exchange as it runs: sources merged, orders matched and journaled, everyone told."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import structlog
 
-from exchange.accounts import UNLIMITED
+from exchange.audience import Audience, Note
 from exchange.candle_stream import CandleStream
 from exchange.commands import AdvanceTime, LoseReference, OpenVenue
 from exchange.desk import BusyError, Desk
@@ -22,14 +21,14 @@ from exchange.leaderboard import standings
 from exchange.merging import Merging
 from exchange.pre_trade import PreTrade
 from exchange.recent import Recent
-from exchange.recovery import Told, opened
+from exchange.recovery import opened
 from exchange.settings import JOURNAL, Settings
 from exchange.streams import DEFAULT_KINDS, MARKET_FACTS, ORDER_FACTS, AccountSnapshot, Taped
 from market.clock import Clock
-from market.events import Fact, Snapshot, State, Tick, Trade
+from market.events import Fact, Snapshot, State, Tick
 from market.feed import Feed
 from market.hub import Filter
-from market.orders import OrderFact, Status, TradingStateChanged
+from market.orders import Status
 
 log = structlog.get_logger("exchange")
 
@@ -78,15 +77,14 @@ class Exchange:
             stale_after_s=settings.stale_after_s,
             on_tick=self._on_tick,
         )
-        noted = self._restore_market()
+        self._restore_market()
         self.history = History(settings.data / HISTORY, settings.keeping, self.market)
         self.candles = CandleStream(
             settings.instruments, self.market.hub.publish, self.market.hub.is_wanted
         )
-        self._market_told = int(noted.get("journal", 0))
-        self._orders_told = max(int(self.orders.footnote or 0), int(noted.get("orders", 0)))
-        self._orders_kept = self._orders_told
-        self._told = 0
+        self._audience = Audience(
+            self.market, self.orders, self.recent, self.history, lambda: self.merging.read_to
+        )
         self.leaving = asyncio.Event()
         self._silent = set(settings.instruments)  # an opening venue has heard of none
         self.desk = self._open_desk()
@@ -148,72 +146,36 @@ class Exchange:
 
     # -- from disk -----------------------------------------------------------------------------
 
-    def _restore_market(self) -> dict[str, Any]:
-        """Put back what the market's tape holds; return what was noted beside it."""
+    def _restore_market(self) -> None:
+        """Put back what the market's tape holds."""
         found = self.market.recovered
         if found is None:
-            return {}
-        noted: dict[str, Any] = json.loads(found.footnote or "{}")
+            return
         facts: list[Fact] = [kept.fact for kept in found.events]
         if isinstance(found.opening, Snapshot):
             facts = [*found.opening.ticks, *facts]
-        for fact in facts:
-            self.recent.take(fact)
-        self.merging.restore(facts, noted.get("sources", {}))
-        return noted
+        self.merging.restore(facts, Note.of(found.footnote).sources)
 
     def _open_desk(self) -> Desk:
         """Recover the venue, tell what was not told yet, and open the desk over it."""
-        for taped, footnote, opening in (
-            (self.market, self._market_note, self.market.hub.standing),
-            (self.orders, lambda: str(max(self._told, self._orders_told)), bytes),
-        ):
-            taped.begin(footnote, opening)
-        path = self.settings.data / JOURNAL
-        told = Told(min(self._market_told, self._orders_told), self._tell)
-        file, found = opened(path, synchronous=self.settings.synchronous, told=told)
+        audience, path = self._audience, self.settings.data / JOURNAL
+        file, found = opened(path, synchronous=self.settings.synchronous, audience=audience)
         if found.lost is not None:
             log.warning("journal_tail_cut", lost=str(found.lost))
         log.info("recovered", commands=found.head.seq, replayed=found.replayed)
-        self._take_back(found.head.seq)
+        audience.complain(found.head, found.venue)
         self._journal = DiskJournal(file, found.head, keep=self.settings.journal_keep or None)
         return Desk(
             found.venue,
             self._journal,
             clock=self._clock,
-            tell=self._tell,
+            tell=audience.tell,
             publish=self.market.publish,
             on_failure=self._on_failure,
             snapshot_every=self.settings.snapshot_every,
         )
 
-    def _take_back(self, kept: int) -> None:
-        """Count nothing as told beyond the journal's end: those numbers are given out again."""
-        told = max(self._market_told, self._orders_told)
-        if told > kept:
-            log.warning("journal_behind_streams", commands=kept, told=told)
-            self._market_told = min(self._market_told, kept)
-            self._orders_told = self._orders_kept = min(self._orders_told, kept)
-
-    def _market_note(self) -> str:
-        told = max(self._told, self._market_told)
-        noted = {"journal": told, "orders": self._orders_kept, "sources": self.merging.read_to}
-        return json.dumps(noted)
-
     # -- told ----------------------------------------------------------------------------------
-
-    def _tell(self, seq: int, facts: Sequence[Fact]) -> None:
-        """Publish the facts of command ``seq``, each on the stream that it belongs to."""
-        self._told = seq
-        for fact in facts:
-            if isinstance(fact, OrderFact):
-                if fact.account not in UNLIMITED and seq > self._orders_told:
-                    self.orders.publish(fact)
-            elif isinstance(fact, Trade | TradingStateChanged) and seq > self._market_told:
-                self.recent.take(fact)
-                self.market.publish(fact)
-                if isinstance(fact, Trade):
-                    self.history.take(fact)
 
     def _snapshot(self, wishes: Filter, event_id: str) -> Fact:
         wanted = wishes.subjects
@@ -262,9 +224,7 @@ class Exchange:
             await asyncio.sleep(WATCH_S)
             now = loop.time()
             self.merging.watch(now)
-            self.market.commit()
-            self.orders.commit()
-            self._orders_kept = max(self._told, self._orders_told)
+            self._audience.commit()
             with suppress(BusyError):  # then at the next look
                 if self.desk.venue.is_due(self._clock.now()):
                     await self.desk.execute(AdvanceTime())

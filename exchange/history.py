@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from exchange.archive import Archive
+from exchange.archive import Archive, Span
 from exchange.candle_stream import CandleStream
 from exchange.candles import LENGTHS, Bar, microseconds, parts_of
 from exchange.history_file import Batch, CandleKey, HistoryFile, Keeping
@@ -51,6 +51,8 @@ class History:
         overflows: how often more than that waited, or writing failed.
         reread: events that were taken from the tape.
         lost: events that were not on the tape any more, either.
+        was_ahead: whether it held events of the tape's epoch that were not on the tape at the
+            start: the tape is an older copy, for it is written first.
 
     Raises:
         HistoryError: the database cannot be opened.
@@ -68,6 +70,7 @@ class History:
         self._reader = ThreadPoolExecutor(1, "history-reader")
         self._archive: Archive | None = None
         self.overflows, self.reread, self.lost = 0, 0, 0
+        self.was_ahead = False
         self._fill_up()
 
     @property
@@ -104,6 +107,7 @@ class History:
         async with self._turn:
             loop = asyncio.get_running_loop()
             hub = self._market.hub
+            self._market.commit()
             facts, self._pending = self._pending, []
             late, self._late = self._late, set()
             try:
@@ -113,7 +117,6 @@ class History:
                     for candle in amended:
                         self._market.publish(candle)
                 elif self._is_behind:
-                    self._market.commit()
                     self._is_behind, upto = False, hub.head
                     await loop.run_in_executor(self._writer, self._read_again, upto)
             except (sqlite3.Error, GarbledEventError, OSError) as error:
@@ -140,6 +143,20 @@ class History:
             if newest is not None:
                 stream.restore(symbol, self._parts(symbol, newest))
         return self._untold()
+
+    def forget_trades(self, after: int) -> int:
+        """Remove the trades with numbers ``after`` that one; return the last number there was.
+
+        It is for before anything runs: they did not happen.
+        """
+        return self._file.remove_trades(after)
+
+    def newest(self, limit: int) -> Iterator[Tick | Trade]:
+        """Yield the newest ticks and trades of each symbol, the oldest first."""
+        archive, span = self._opened(), Span(forward=False)
+        for symbol in archive.symbols():
+            yield from archive.ticks(symbol, span, limit).items[::-1]
+            yield from archive.trades(symbol, span, limit).items[::-1]
 
     def close(self) -> None:
         """Let the database go."""
@@ -182,6 +199,7 @@ class History:
             return
         known = self._file.progress
         after = known.n if known is not None and known.epoch == found.start.epoch else 0
+        self.was_ahead = after > found.head.n
         self._store_kept((kept for kept in found.events if kept.id.n > after), found.head)
         log.info("history_filled_up", events=self.reread, after=after, upto=found.head.n)
 

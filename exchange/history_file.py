@@ -181,6 +181,18 @@ class HistoryFile:
                     return gone
         return gone
 
+    def remove_trades(self, after: int) -> int:
+        """Remove the trades with numbers ``after`` that one; return the last number there was."""
+        with self._transaction():
+            gone = self._connection.execute(
+                "DELETE FROM trades WHERE trade_id > ? RETURNING symbol, trade_id", (after,)
+            ).fetchall()
+        for symbol, count in Counter(symbol for symbol, _ in gone).items():
+            series = Series("trades", symbol)
+            self._rows[series] -= count
+            self._oldest.pop(series, None)
+        return max((trade_id for _, trade_id in gone), default=after)
+
     def rows(self, table: str) -> int:
         """Return how many rows a table has."""
         return sum(count for series, count in self._rows.items() if series.table == table)

@@ -11,6 +11,7 @@ class Recent:
     """The newest ``keep`` ticks and trades of each symbol."""
 
     def __init__(self, keep: int) -> None:
+        self.keep = keep
         self._ticks: defaultdict[Symbol, deque[Tick]] = defaultdict(lambda: deque(maxlen=keep))
         self._trades: defaultdict[Symbol, deque[Trade]] = defaultdict(lambda: deque(maxlen=keep))
         self.last_trade_id = 0

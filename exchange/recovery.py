@@ -7,11 +7,11 @@ may be lost: ``repair`` says what it would be.
 """
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -35,12 +35,13 @@ from market.events import Fact
 from market.wire import encode
 
 __all__ = [
+    "Audience",
+    "Chain",
     "CorruptJournalError",
     "Examination",
     "Lost",
     "Recovered",
     "Repair",
-    "Told",
     "Verification",
     "examine",
     "opened",
@@ -51,11 +52,34 @@ __all__ = [
 ]
 
 
-class Told(NamedTuple):
-    """The facts of the records up to ``upto`` were told; ``tell`` hears those of each later one."""
+class Chain(NamedTuple):
+    """What a journal holds, for those who have been told of it before."""
 
-    upto: int
-    tell: Callable[[int, Sequence[Fact]], None]
+    file: JournalFile
+    found: Examination
+    since: int  # nothing before it can be carried out again
+
+    def holds(self, place: Head) -> bool:
+        """Whether ``place`` is in it, and what came after that can be carried out again."""
+        if not self.since <= place.seq <= self.found.head.seq:
+            return False
+        return place == _place(self.file, self.found, place.seq)
+
+
+class Audience(Protocol):
+    """Those who are told what happened: once, and nothing that the journal does not hold."""
+
+    def heard(self, chain: Chain) -> int | None:
+        """Return the last record that everyone was told of, None when that does not count."""
+        ...
+
+    def resume(self, at: Head, venue: Venue) -> None:
+        """Get ready for what followed the record ``at``, which left the venue as it is now."""
+        ...
+
+    def tell(self, at: Head, facts: Sequence[Fact]) -> None:
+        """Hear what the record ``at`` led to."""
+        ...
 
 
 class Recovered(NamedTuple):
@@ -86,14 +110,14 @@ class Verification(NamedTuple):
 
 
 def opened(
-    path: Path, *, synchronous: Synchronous = "full", told: Told | None = None
+    path: Path, *, synchronous: Synchronous = "full", audience: Audience | None = None
 ) -> tuple[JournalFile, Recovered]:
     """Open a journal, new or not, to write on; return the venue that it holds.
 
     A torn tail is cut: the good records are copied into a new file, and the old one is kept.
 
     Args:
-        told: how far the facts were told before, and who must hear what came after.
+        audience: hears what it has not heard yet.
 
     Raises:
         CorruptJournalError: it is damaged, and not only at its end.
@@ -101,7 +125,7 @@ def opened(
     """
     file = JournalFile(path, synchronous=synchronous)
     try:
-        found = recover(file, told)
+        found = recover(file, audience)
         if found.lost is not None or not file.is_full_length():
             start = start_of(file)
             file.close()
@@ -115,7 +139,7 @@ def opened(
     return file, found
 
 
-def recover(file: JournalFile, told: Told | None = None) -> Recovered:
+def recover(file: JournalFile, audience: Audience | None = None) -> Recovered:
     """Return the venue after the last good record; raise as `opened` does. Nothing is cut."""
     found = examine(file)
     lost = None
@@ -126,14 +150,21 @@ def recover(file: JournalFile, told: Told | None = None) -> Recovered:
                 f"`python -m exchange repair` says what would be lost"
             )
         lost = lost_from(file, found.problem)
-    venue, seq = _newest_good(file, found, found.head.seq if told is None else told.upto)
-    count = 0
+    usable, end = [*_usable(file, found)], found.head.seq
+    upto: int | None = end
+    if audience is not None:
+        since = usable[-1].seq if usable and found.start.seq else found.start.seq
+        upto = audience.heard(Chain(file, found, since))
+    venue, start = _restored(file, found, usable, upto)
+    upto = start if upto is None else max(upto, start)
     with _without_collector():
-        for record, outcome in _replay(venue, file.records(seq, found.head.seq)):
-            count += 1
-            if told is not None and record.seq > told.upto:
-                told.tell(record.seq, outcome.facts)
-    return Recovered(venue, found.head, seq, count, lost)
+        count = sum(1 for _ in _replay(venue, file.records(start, upto)))
+        if audience is not None:
+            audience.resume(_place(file, found, upto), venue)
+            for record, outcome in _replay(venue, file.records(upto, end)):
+                audience.tell(Head(record.seq, record.link), outcome.facts)
+                count += 1
+    return Recovered(venue, found.head, start, count, lost)
 
 
 def verify(file: JournalFile) -> Verification:
@@ -175,11 +206,21 @@ def _usable(file: JournalFile, found: Examination) -> Iterator[Saved]:
             yield snapshot
 
 
-def _newest_good(file: JournalFile, found: Examination, upto: int) -> tuple[Venue, int]:
-    """Return the newest snapshot's venue, of those no later than ``upto`` if there is one."""
-    usable = [*_usable(file, found)]
-    early = [snapshot for snapshot in usable if snapshot.seq <= upto]
-    return _first_restored([*early, *usable]) or _from_nothing(file, found)
+def _place(file: JournalFile, found: Examination, seq: int) -> Head:
+    """Return the place of a record that is there, or of the start."""
+    if seq == found.start.seq:
+        return found.start
+    record = next(file.records(seq - 1, seq))
+    return Head(record.seq, record.link)
+
+
+def _restored(
+    file: JournalFile, found: Examination, usable: Sequence[Saved], upto: int | None
+) -> tuple[Venue, int]:
+    """Return the venue of the newest snapshot that is no later than ``upto``, and its record."""
+    early = [snapshot for snapshot in usable if upto is None or snapshot.seq <= upto]
+    later = usable if found.start.seq else ()  # where the first records are, they will do
+    return _first_restored([*early, *later]) or _from_nothing(file, found)
 
 
 def _oldest_good(file: JournalFile, found: Examination) -> tuple[Venue, int]:

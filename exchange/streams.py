@@ -81,7 +81,7 @@ class Taped:
             snapshot=snapshot,
             log=self._tape,
         )
-        self._uncommitted = 0
+        self._committed = 0
         self._facts: tuple[type[Fact], ...] = (*facts, Snapshot)
         self.recovered: Recovered | None = self._tape.restore(self.hub, Decoder(self._facts))
 
@@ -90,21 +90,32 @@ class Taped:
         """What an earlier process noted beside its last frames, "" when it noted nothing."""
         return self.recovered.footnote if self.recovered is not None else ""
 
+    def renew(self) -> None:
+        """Give up what the tape held, for it did not happen: a new epoch begins with `begin`."""
+        self._tape.renew()
+        self.hub.begin(0)
+        self.hub.epoch = self._tape.epoch
+
     def begin(self, footnote: Callable[[], str], opening: Callable[[], bytes] = bytes) -> None:
         """Make ready to publish; see Tape."""
+        self._committed = self.hub.head
         self._tape.begin(self.hub.head, opening, footnote)
 
-    def publish(self, fact: Fact) -> None:
-        """Publish a fact, and keep what was published well before it."""
-        self.hub.publish(fact)
-        self._uncommitted += 1
-        if self._uncommitted >= MOST_UNCOMMITTED:
+    def publish(self, *facts: Fact) -> None:
+        """Publish facts, and keep what was published when it is much; never only half of them."""
+        for fact in facts:
+            self.hub.publish(fact)
+        if self.hub.head - self._committed >= MOST_UNCOMMITTED:
             self.commit()
 
     def commit(self) -> None:
         """Keep what was published so far; readers do so too, before they read."""
-        self._uncommitted = 0
+        self._committed = self.hub.head
         self.hub.commit()
+
+    def notes(self) -> list[str]:
+        """Return the footnotes on the tape, the oldest first."""
+        return list(self._tape.notes())
 
     def following(self, after: int) -> Iterator[Kept]:
         """Yield the kept events after number ``after``; in any thread."""

@@ -4,6 +4,9 @@ A segment is itself an event stream: it opens with the ``snapshot`` as of its fi
 holds the frames as they were sent. Frames are in the kernel's hands before any reader gets them,
 so that killing the process loses nothing that was delivered. A crash of the machine may; then the
 boot id has changed since a tape that was not closed, and a new epoch begins.
+
+What is appended ends with a note, if its writer keeps notes: frames without theirs are of a write
+that a kill cut short, and that no reader has seen.
 """
 
 import fcntl
@@ -29,6 +32,7 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SEGMENT: Final = re.compile(r"([0-9a-f]{8})-(\d{20})\.sse")
 _FRAME: Final = re.compile(rb"id: (\S+)\nevent: (\S+)\ndata: (.*)")
 _CLOSED: Final = b": closed\n\n"
+_NOTE: Final = b": note "
 
 
 class TapeInUseError(MarketError):
@@ -150,6 +154,10 @@ class Tape:
         hub.epoch = self.epoch
         return found
 
+    def renew(self) -> None:
+        """Let a new epoch begin: what the tape holds is void, and goes once that has begun."""
+        self.epoch = secrets.token_hex(4)
+
     def begin(
         self, upto: int, opening: Callable[[], bytes], footnote: Callable[[], str] = str
     ) -> None:
@@ -160,17 +168,19 @@ class Tape:
             footnote: gives a line to keep beside the frames, such as where they came from.
         """
         self._opening, self._footnote = opening, footnote
+        self._noted = footnote()
         self._start(upto)
+        for path in _named(self._folder):
+            if not path.name.startswith(self.epoch):
+                path.unlink()
 
     def append(self, frames: bytes, upto: int) -> None:
         """Keep the frames of the events up to number ``upto``."""
         if self._segment is None:
             return
-        note = self._footnote()
-        if note != self._noted:
-            frames, self._noted = frames + _note(note), note
+        self._noted = self._footnote()
         try:
-            _write(self._segment, frames)
+            _write(self._segment, frames + _note(self._noted))
             if upto >= self._segment_upto:
                 self._finish(b"")
                 self._start(upto)
@@ -193,6 +203,13 @@ class Tape:
             for kept in _kept(raw[: raw.rfind(b"\n\n") + 2], decoder or Decoder()):
                 if isinstance(kept, Kept) and kept.fact.kind != "snapshot" and kept.id.n > after:
                     yield kept
+
+    def notes(self) -> Iterator[str]:
+        """Yield the notes on the tape, the oldest first."""
+        for path in self._segments():
+            for block in path.read_bytes().split(b"\n\n"):
+                if block.startswith(_NOTE):
+                    yield block.removeprefix(_NOTE).decode()
 
     def close(self) -> None:
         """Put everything on the disk itself, and let the folder go."""
@@ -239,9 +256,13 @@ class Tape:
         return _segments(self._folder)
 
 
+def _named(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name)]
+
+
 def _segments(folder: Path) -> list[Path]:
     """Return the paths of the newest epoch's segments, the oldest first."""
-    named = [path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name)]
+    named = _named(folder)
     newest = max(named, key=lambda path: path.stat().st_mtime_ns, default=None)
     return sorted(path for path in named if newest and path.name[:8] == newest.name[:8])
 
@@ -251,7 +272,7 @@ def _begins_after(path: Path) -> int:
 
 
 def _note(text: str) -> bytes:
-    return b": note %b\n\n" % text.encode() if text else b""
+    return b"%b%b\n\n" % (_NOTE, text.encode()) if text else b""
 
 
 def _read(segments: list[Path], decoder: Decoder) -> Recovered | None:
@@ -274,6 +295,8 @@ def _whole(path: Path, *, is_last: bool) -> bytes | None:
     """Return the whole frames of a segment, its torn tail cut off."""
     raw = path.read_bytes()
     whole = raw[: raw.rfind(b"\n\n") + 2] if b"\n\n" in raw else b""
+    if is_last:
+        whole = _noted(whole)
     if len(whole) < len(raw):
         if not is_last:
             raise GarbledEventError("segment", f"{path.name} is cut off")
@@ -283,6 +306,14 @@ def _whole(path: Path, *, is_last: bool) -> bytes | None:
         log.warning("tape_not_closed", segment=path.name, then="a new epoch begins")
         return None
     return whole
+
+
+def _noted(whole: bytes) -> bytes:
+    """Return a segment without frames whose note is missing; all of it when it has no notes."""
+    note = whole.rfind(b"\n\n" + _NOTE)
+    if note < 0 or whole.endswith(_CLOSED):
+        return whole
+    return whole[: whole.index(b"\n\n", note + 2) + 2]
 
 
 def _with(found: Recovered | None, kept: "Kept | EventId | str") -> Recovered:
@@ -307,8 +338,8 @@ def _with(found: Recovered | None, kept: "Kept | EventId | str") -> Recovered:
 def _kept(whole: bytes, decoder: Decoder) -> Iterator[Kept | EventId | str]:
     """Yield the events of a segment, where it begins, and as text the notes in it."""
     for block in whole.split(b"\n\n")[:-1]:
-        if block.startswith(b": note "):
-            yield block.removeprefix(b": note ").decode()
+        if block.startswith(_NOTE):
+            yield block.removeprefix(_NOTE).decode()
         elif block.startswith(b": after "):
             yield _parsed(block.removeprefix(b": after "))
         elif not block.startswith(b":"):

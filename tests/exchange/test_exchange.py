@@ -5,9 +5,7 @@ import os
 import signal
 import socket
 import sqlite3
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,8 +16,8 @@ from structlog.testing import capture_logs
 
 from exchange.desk import BusyError, Desk
 from market.errors import MarketError
-from market.settings import ROOT
 from tests.exchange.markets import TCS, Source, a_market
+from tests.exchange.processes import Process, a_source, command, open_for_orders
 from tests.streams import Block, asked, eventually
 
 # --- a restart ---
@@ -190,89 +188,6 @@ async def test_a_journal_that_fails_ends_the_exchange_and_answers_nothing_untrue
 
 
 # --- real processes ---
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-class Process:
-    """``python -m exchange`` with settings of its own, ended at the latest with its test."""
-
-    def __init__(self, data: Path, source: Source, **more: str) -> None:
-        self.port = free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
-        self.variables = os.environ | {
-            "DATA_DIR": str(data),
-            "LOG_DIR": str(data / "logs"),
-            "EXCHANGE_PORT": str(self.port),
-            "SYMBOLS": "TCS",
-            "TCS_SOURCE_URL": source.url,
-            "HOUSE_QUANTITY": "1000000",
-            "JOURNAL_SNAPSHOT_EVERY": "200",
-            **more,
-        }
-        self.running: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self.running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "exchange"),
-            cwd=ROOT,
-            env=self.variables,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-
-    async def end(self, how: signal.Signals = signal.SIGKILL) -> int:
-        assert self.running is not None
-        if self.running.returncode is None:
-            self.running.send_signal(how)
-        return await self.running.wait()
-
-
-async def command(variables: dict[str, str], *words: str) -> tuple[int | None, str]:
-    """Run ``python -m exchange`` with words; return its status and what it says."""
-    ran = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "exchange", *words),
-        cwd=ROOT,
-        env=variables,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    told, _ = await ran.communicate()
-    return ran.returncode, told.decode()
-
-
-@asynccontextmanager
-async def a_source() -> AsyncIterator[Source]:
-    """Give a source that ticks all the time."""
-    source = Source(TCS)
-    await source.go_on_air()
-
-    async def tick() -> None:
-        while True:
-            source.tick()
-            await asyncio.sleep(0.02)
-
-    ticking = asyncio.create_task(tick())
-    try:
-        yield source
-    finally:
-        ticking.cancel()
-        await source.go_off_air()
-
-
-async def open_for_orders(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                if (await client.get("/health")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.02)
 
 
 async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from exchange.commands import OpenVenue, decode, encode
 from exchange.journal import (
     FIRST_LINK,
     DiskJournal,
+    Head,
     JournalError,
     JournalFile,
     checked,
@@ -18,6 +19,7 @@ from exchange.journal import (
     moment,
 )
 from exchange.recovery import (
+    Chain,
     CorruptJournalError,
     Recovered,
     examine,
@@ -29,6 +31,7 @@ from exchange.recovery import (
 )
 from exchange.upkeep import main
 from exchange.venue import Outcome, Venue, digest
+from market.events import Fact
 from market.settings import ROOT
 from tests.exchange.journals import Written, answer, damage, replayed, written
 from tests.exchange.venues import NOON, a_charter, an_order
@@ -59,6 +62,41 @@ def test_a_snapshot_and_its_tail_are_the_full_replay(tmp_path: Path) -> None:
     damage(journal.path, "DELETE FROM snapshots")
     found = recovered(journal.path)
     assert (found.snapshot, found.venue.state_hash()) == (0, journal.state)
+
+
+class Listener:
+    """Somebody who has been told of the first records, and hears the rest."""
+
+    def __init__(self, upto: int | None) -> None:
+        self.upto, self.told = upto, list[int]()
+        self.resumed = Head(-1), ""
+
+    def heard(self, chain: Chain) -> int | None:
+        assert chain.holds(chain.found.head)
+        assert not chain.holds(chain.found.head._replace(link="another"))
+        assert not chain.holds(chain.found.head._replace(seq=chain.found.head.seq + 1))
+        return self.upto
+
+    def resume(self, at: Head, venue: Venue) -> None:
+        self.resumed = at, venue.state_hash()
+
+    def tell(self, at: Head, facts: Sequence[Fact]) -> None:
+        self.told.append(at.seq)
+
+
+@pytest.mark.parametrize(("upto", "snapshot"), [(None, 100), (7, 0), (150, 100), (100, 100)])
+def test_an_audience_is_told_of_every_record_that_it_has_not_heard(
+    tmp_path: Path, upto: int | None, snapshot: int
+) -> None:
+    journal, listener = written(tmp_path), Listener(upto)
+    file, found = opened(journal.path, audience=listener)
+    file.close()
+    since = snapshot if upto is None else upto
+    assert found.snapshot == snapshot
+    assert listener.told == [*range(since + 1, len(journal.records) + 1)]
+    before = journal.records[:since]
+    assert listener.resumed[0] == Head(since, before[-1].link)
+    assert listener.resumed[1] == replayed(before).state_hash()
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,48 @@ def test_a_footnote_is_found_again_as_it_was_with_the_last_event(tmp_path: Path)
     assert found.head.n == 60
 
 
+@pytest.mark.parametrize("short_by", range(0, 600, 7))
+def test_a_write_that_a_kill_cut_short_leaves_nothing(tmp_path: Path, short_by: int) -> None:
+    tape = Tape(tmp_path, 100)
+    hub = a_hub(epoch=tape.epoch, log=tape)
+    tape.begin(0, bytes, lambda: f"upto {hub.head}")
+    market = Market(hub)
+    for count in (3, 4):
+        market.run(count)
+        hub.commit()
+    killed(tape)
+    (segment,) = segments(tmp_path)
+    os.truncate(segment, segment.stat().st_size - short_by)
+
+    found = Tape(tmp_path, 100).recover()
+
+    assert found is not None
+    assert found.head.n in {0, 3, 7}
+    assert found.footnote == f"upto {found.head.n}"
+
+
+def test_a_tape_that_is_renewed_holds_what_came_after_alone(tmp_path: Path) -> None:
+    first = lived(tmp_path, 42, history=20)
+    tape = Tape(tmp_path, 20)
+    hub = a_hub(epoch=tape.epoch, history=20, log=tape)
+    tape.restore(hub)
+    tape.renew()
+    hub.begin(0)
+    hub.epoch = tape.epoch
+    assert segments(tmp_path), "until there is something in its place"
+    tape.begin(0, lambda: opening(hub))
+    Market(hub).run(3)
+    hub.commit()
+    tape.close()
+
+    second, tape, found = a_taped_hub(tmp_path)
+    tape.close()
+    assert found is not None
+    assert (found.start.n, found.head.n) == (0, 3)
+    assert second.epoch == hub.epoch != first.epoch
+    assert all(path.name.startswith(hub.epoch) for path in segments(tmp_path))
+
+
 FULL = """
 import resource, signal, sys
 from pathlib import Path
