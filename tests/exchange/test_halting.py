@@ -8,7 +8,7 @@ from exchange.settings import operator_key
 from market.errors import SettingsError
 from market.settings import Environment
 from tests.exchange.markets import TCS, Market, a_market
-from tests.exchange.test_exchange import free_port
+from tests.exchange.processes import free_port
 
 
 async def said(market: Market | int, *words: str, **variables: str) -> int:
