@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +25,8 @@ SEND_BUFFER_BYTES: Final = 64 * 1024
 UNSENT_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 16 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
-ACCEPTING_S: Final = 0.02
-"""For a connection that is being accepted just then, to be there when all are ended."""
+ACCEPTING_TURNS: Final = 3
+"""Of the loop, from the accepting of a connection until it is there to be ended with the others."""
 LAST_S: Final = 5.0
 """After the grace, for answers that go on though nobody is there to hear them."""
 OUTLET: Final = "sandpit.outlet"
@@ -235,6 +235,21 @@ async def _without_chunks(
     await app(scope, receive, send_plain)
 
 
+async def stop_listening(servers: Collection[asyncio.Server]) -> None:
+    """Close servers to new connections, while none is between accepted and served.
+
+    A server of asyncio that is closed just then forgets that connection (python/cpython#109564).
+    """
+    loop = asyncio.get_running_loop()
+    for server in servers:
+        for listener in server.sockets:
+            loop.remove_reader(listener)
+    for _ in range(ACCEPTING_TURNS):
+        await asyncio.sleep(0)
+    for server in servers:
+        server.close()
+
+
 class Server(uvicorn.Server):
     """A uvicorn server that says goodbye first and hangs up on whoever will not listen."""
 
@@ -285,9 +300,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Bid every stream farewell; end the connections that are still there after the grace."""
         self._farewell()
-        for server in self.servers:
-            server.close()
-        await asyncio.sleep(ACCEPTING_S)
+        await stop_listening(self.servers)
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await self._emptied()

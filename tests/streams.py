@@ -17,7 +17,7 @@ from starlette.routing import Route
 from market.broadcast import Broadcast
 from market.hub import Hub
 from market.problems import HANDLERS
-from market.server import ServerSettings, serving
+from market.server import ServerSettings, serving, stop_listening
 from market.streaming import StreamEndpoint, StreamSettings
 
 PATIENCE_S = 10.0
@@ -270,7 +270,7 @@ async def raw_server(handler: Handler) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
-        server.close()
+        await stop_listening([server])
         for writer in writers:
             writer.transport.abort()
         await server.wait_closed()

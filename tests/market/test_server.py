@@ -5,9 +5,10 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from market.server import (
     serving,
 )
 from market.settings import Environment
+from tests.market.unclosed import unclosed
 from tests.streams import answer, asked, connected, request
 
 
@@ -235,6 +237,28 @@ async def test_an_application_that_does_not_start_is_an_error_and_frees_the_port
             pass
 
     listening(ServerSettings(port=port)).close()
+
+
+async def test_a_connection_that_is_being_accepted_at_the_end_is_closed_with_the_others() -> None:
+    app = Starlette(routes=[Route("/echo", _echo)])
+    clients: list[socket.socket] = []
+
+    async def connect(address: tuple[str, int], turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with suppress(ConnectionRefusedError):  # the end was there first
+            clients.append(socket.create_connection(address))
+
+    with unclosed() as left:
+        for turns in [turn % 10 for turn in range(40)]:
+            async with serving(app, ServerSettings(farewell_s=0.2)) as url:
+                host, _, port = url.removeprefix("http://").partition(":")
+                connecting = asyncio.create_task(connect((host, int(port)), turns))
+            await connecting
+        for client in clients:
+            client.close()
+
+    assert left == []
 
 
 async def test_an_address_of_ipv6_is_served_and_named_in_brackets() -> None:
