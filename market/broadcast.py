@@ -28,19 +28,16 @@ BATCHES_A_TURN: Final = 8
 class Outlet:
     """One reader on its connection."""
 
-    __slots__ = ("blocked_since", "connection", "reader")
+    __slots__ = ("blocked_since", "connection", "reader", "write")
 
     def __init__(self, reader: Reader, connection: Connection) -> None:
         self.reader, self.connection = reader, connection
+        self.write = connection.transport.write
         self.blocked_since: float | None = None
-
-    def write(self, chunk: bytes) -> None:
-        """Hand bytes to the connection, which is open and has room."""
-        self.connection.transport.write(chunk)
 
     def end(self) -> None:
         """Finish the answer, and hang up when all of it is sent."""
-        self.connection.transport.write(b"0\r\n\r\n")
+        self.write(b"0\r\n\r\n")
         self.connection.transport.close()
 
 
@@ -138,25 +135,27 @@ class Broadcast(StreamEndpoint):
         """Give every reader that keeps up what is new."""
         self._flush_is_due = False
         self.hub.commit()
-        shared: dict[tuple[Filter, int], Batch | None] = {}
+        shared: dict[tuple[Filter, int], tuple[Batch, bytes] | None] = {}
         for outlet in tuple(self._outlets):
             if outlet.blocked_since is None:
                 self._hand(outlet, shared)
         self._open_windows()
         self._chunks.clear()
 
-    def _hand(self, outlet: Outlet, shared: dict[tuple[Filter, int], Batch | None]) -> None:
+    def _hand(
+        self, outlet: Outlet, shared: dict[tuple[Filter, int], tuple[Batch, bytes] | None]
+    ) -> None:
         """Write to one reader what those at its place get too, or else what is due to it."""
         reader = outlet.reader
         place = reader.wishes, reader.cursor
         if place not in shared:
             shared[place] = self._last_batch(*place)
-        batch = shared[place]
-        if batch is None or not reader.follow(batch):
+        handed = shared[place]
+        if handed is None or not reader.follow(handed[0]):
             self._push(outlet)
-        elif batch.data:
-            self.bytes_sent += len(batch.data)
-            outlet.write(self._chunk(batch.data))
+        elif handed[1]:
+            self.bytes_sent += len(handed[0].data)
+            outlet.write(handed[1])
 
     def _open_windows(self) -> None:
         """Let what is new be collected, for the readers that want the latest alone."""
@@ -168,11 +167,12 @@ class Broadcast(StreamEndpoint):
                 loop = asyncio.get_running_loop()
                 loop.call_later(window / 1000, self._end_window, window)
 
-    def _last_batch(self, wishes: Filter, after: int) -> Batch | None:
+    def _last_batch(self, wishes: Filter, after: int) -> tuple[Batch, bytes] | None:
         """Return what takes a reader from here to the head in one write, if one is enough."""
         if self.hub.closed or self.hub.head - after > BLOCK_EVENTS:
             return None
-        return self.hub.batch(wishes, after)
+        batch = self.hub.batch(wishes, after)
+        return batch, self._chunk(batch.data) if batch.data else b""
 
     def _end_window(self, window: int) -> None:
         self._windows.discard(window)

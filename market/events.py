@@ -26,7 +26,7 @@ class Fact(Struct, frozen=True, kw_only=True):
         return self.kind, self.subject
 
 
-class Tick(Fact, frozen=True, kw_only=True):
+class Tick(Fact, frozen=True, kw_only=True, gc=False):
     """A price of one symbol; ``seq`` is dense per symbol, so that loss is arithmetic."""
 
     kind: ClassVar[str] = "tick"
@@ -36,6 +36,11 @@ class Tick(Fact, frozen=True, kw_only=True):
     volume: Decimal
     time: datetime
     seq: int
+
+    @property
+    def topic(self) -> tuple[str, str]:
+        """As of any fact; there are more ticks than of all others, so they go a shorter way."""
+        return "tick", self.symbol
 
 
 class Trade(Fact, frozen=True, kw_only=True, gc=False):

@@ -50,12 +50,15 @@ class Batch:
     upto: int
 
 
-class _Encoded(dict[str, bytes]):
-    """The bytes of the few words that stand in every frame."""
+class _Forms(dict[str, bytes]):
+    """The frame of each kind of fact, but for what differs: its number and its data."""
 
-    def __missing__(self, word: str) -> bytes:
-        self[word] = word.encode()
-        return self[word]
+    def __init__(self, epoch: str) -> None:
+        self._epoch = epoch.encode()
+
+    def __missing__(self, kind: str) -> bytes:
+        form = b"id: %b-%%d\nevent: %b\ndata: %%b\n\n" % (self._epoch, kind.encode())
+        return self.setdefault(kind, form)
 
 
 class Log(Protocol):
@@ -106,7 +109,7 @@ class Hub:
         self._batches_at, self._batches_bytes = 0, 0
         self._blocks: dict[tuple[Filter, int], Batch] = {}
         self._blocks_bytes = 0
-        self._kind_names = _Encoded()
+        self._frame_of = _Forms(epoch)
         self._interned: dict[tuple[str, str], tuple[str, str]] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -115,8 +118,7 @@ class Hub:
     def publish(self, fact: Fact) -> EventId:
         """Give ``fact`` the next number, keep its frame, and wake the readers."""
         n = self.head + 1
-        words = (self.epoch.encode(), n, self._kind_names[fact.kind], encode(fact))
-        kept = b"id: %b-%d\nevent: %b\ndata: %b\n\n" % words
+        kept = self._frame_of[fact.kind] % (n, encode(fact))
         self._keep(fact.topic, kept)
         self.published += 1
         if self._log is not None:
