@@ -69,6 +69,7 @@ function flush() {
 function carryOut(order) {
   calibrate();
   const started = now();
+  say({ begins: started });
   let done = 0;
   let worst = 0;
   (function burst() {

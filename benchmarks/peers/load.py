@@ -70,8 +70,7 @@ class Load:
     def __init__(
         self, port: int, readers: int, *, guests: dict[str, int] | None = None, metrics: str = ""
     ) -> None:
-        self._port = port
-        self._metrics = f"http://127.0.0.1:{port}{metrics}" if metrics else ""
+        self._port, self._metrics = port, metrics
         self._poll = select.epoll()
         self._buffer = Buffer()
         self._minutes = dict[bytes, float]()
@@ -127,7 +126,7 @@ class Load:
             reader.aim(expected, MARKS)
         for guest in self.guests:
             guest.aim(expected // guest.stride, 2)
-        with Scrape(self._metrics, self._bell) as scrape:
+        with Scrape(self._port, self._metrics, self._bell) as scrape:
             while self._finished < len(self.everyone) and time.perf_counter() - started < limit_s:
                 self._read(None, sample_of)
         if scrape.problem is not None:
@@ -156,7 +155,7 @@ class Load:
             if reader.skims and 0 < size < SKIMMED_BYTES and data[size - 1] == LINE_END:
                 reader.events += data.count(EVENT_END, 0, size)
             else:
-                self._take(reader, size)
+                size = self._take(reader, size)
             if reader.events >= reader.goal:
                 self._pass(reader, size)
             turn += 1
@@ -165,15 +164,16 @@ class Load:
         self._turn = turn
         return len(ready)
 
-    def _take(self, reader: Reader, size: int) -> None:
-        """Look at what arrived, and read on where the buffer was too small for it."""
+    def _take(self, reader: Reader, size: int) -> int:
+        """Look at what arrived, and at what follows where it filled the buffer; return how much."""
         reader.take(self._buffer, size)
         while size == BUFFER_BYTES:
             try:
                 size = reader.receive(self._buffer.data)
             except BlockingIOError:
-                return
+                break
             reader.take(self._buffer, size)
+        return size
 
     def _pass(self, reader: Reader, size: int) -> None:
         """Note when a reader came by its marks, and how it ended at the last one."""

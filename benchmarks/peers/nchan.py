@@ -15,10 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from benchmarks.peers.pace import Order, Ticks, say
+from benchmarks.peers.pace import Order, Ticks, begin, say
+from market.events import Tick
 from market.wire import encode
 
 SERVER_CORE: Final = "BENCHMARK_SERVER_CORE"
@@ -93,23 +95,23 @@ def connected(port: int) -> socket.socket:
     raise OSError(f"nginx does not listen on {port}")
 
 
-def post(ticks: Ticks, at: float) -> bytes:
+def post(tick: Tick) -> bytes:
     """Return the request that publishes one tick."""
-    data = encode(ticks.next(at))
+    data = encode(tick)
     head = b"POST /publish HTTP/1.1\r\nHost: x\r\nX-EventSource-Event: tick\r\n"
     return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(data), data)
 
 
 def carry_out(order: Order, connection: socket.socket, ticks: Ticks) -> None:
     """Publish at the pace of the order; throw the answers away."""
-    started, done, worst = time.time(), 0, 0.0
+    started, posts = begin(order, lambda at: map(post, ticks.of(order, at)))
+    done, worst = 0, 0.0
     while done < order.count:
         elapsed = time.time() - started
-        due = order.due(elapsed)
         worst = max(worst, elapsed - done / order.rate)
-        posts = [post(ticks, order.stamp(started, n)) for n in range(done, due)]
-        connection.sendall(b"".join(posts))
-        done = max(due, done)
+        burst = order.due(elapsed) - done
+        connection.sendall(b"".join(islice(posts, burst)))
+        done += burst
         while select.select([connection], [], [], 0)[0]:
             connection.recv(1 << 18)
         time.sleep(order.pause_s(time.time() - started, done))

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from benchmarks.peers.pace import START, SYMBOLS, Ticks, obey, say
+from benchmarks.peers.pace import START, SYMBOLS, obey, say
 from exchange.metrics import StreamCollector, exposition
 from market.broadcast import Broadcast
 from market.events import Snapshot
@@ -61,7 +61,7 @@ def metrics_of(stream: Broadcast) -> Callable[[Request], Awaitable[Response]]:
 
 async def serve(endpoint: type[StreamEndpoint], tape: Tape | None) -> None:
     """Serve the stream until the load generator has gone."""
-    hub, ticks = a_hub(tape), Ticks()
+    hub = a_hub(tape)
     settings = StreamSettings(heartbeat_s=3600)
     stream = endpoint(hub, settings, subjects=lambda: SYMBOLS)
     routes = [Route("/stream", stream)]
@@ -71,7 +71,7 @@ async def serve(endpoint: type[StreamEndpoint], tape: Tape | None) -> None:
     async with serving(app, ServerSettings(), hub.close) as url:
         spare_the_collector()
         say(port=urlsplit(url).port)
-        await obey(lambda at: hub.publish(ticks.next(at)))
+        await obey(hub.publish)
 
 
 def main() -> None:

@@ -1,19 +1,22 @@
 """A publisher on the word of the load generator: so many events, at such a rate.
 
-The load generator writes one order a line to a server's standard input. The server answers the
-first line with where it listens, and each order, once it is carried out, with what it did.
+A server first says where it listens. The load generator writes one order a line to its standard
+input; the answers are that it begins, and what it did.
+
+What is measured is how ticks are told, not how they are made, which some servers have done
+elsewhere: those of a schedule are there before it begins. Encoding them is the server's part.
 """
 
 import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import cycle
-from typing import Final
+from itertools import cycle, islice
+from typing import Final, TypeVar
 
 from market.events import Tick
 from market.values import Symbol
@@ -21,14 +24,16 @@ from market.values import Symbol
 START: Final = 1_000_000_000
 SYMBOLS: Final = ("BTC", "TCS", "MTA")  # of one length, as are all numbers: so are all frames
 BURST_S: Final = 0.001
+MAKING_S: Final = 3e-6  # what a tick takes to make
+HEAD_START_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """Publish ``count`` events at ``rate`` a second.
 
-    ``scheduled`` stamps each with the moment it was due, so that a publisher that falls behind is
-    charged for it; otherwise with the moment it was published.
+    ``scheduled`` stamps each with the moment it is due, so that a publisher that falls behind is
+    charged for it; otherwise with the moment it is published.
     """
 
     rate: float
@@ -43,10 +48,6 @@ class Order:
     def due(self, elapsed_s: float) -> int:
         """Return how many events should be out by now."""
         return min(self.count, int(elapsed_s * self.rate) + 1)
-
-    def stamp(self, started: float, n: int) -> float:
-        """Return the time that event ``n`` carries."""
-        return started + n / self.rate if self.scheduled else time.time()
 
     def pause_s(self, elapsed_s: float, done: int) -> float:
         """Return how long to wait before the next burst."""
@@ -63,16 +64,42 @@ class Ticks:
         self._prices, self._volumes = cycle(prices), cycle(volumes)
         self._symbols = cycle(Symbol(symbol) for symbol in SYMBOLS)
 
-    def next(self, at: float) -> Tick:
-        """Return the next tick, as of the time ``at``."""
+    def of(self, order: Order, started: float) -> Iterator[Tick]:
+        """Yield the ticks of an order that begins at ``started``."""
+        if not order.scheduled:
+            yield from (
+                self._next(datetime.fromtimestamp(time.time(), UTC)) for _ in range(order.count)
+            )
+            return
+        begun, apart = datetime.fromtimestamp(started, UTC), 1e6 / order.rate
+        for n in range(order.count):
+            yield self._next(begun + timedelta(0, 0, n * apart))
+
+    def _next(self, at: datetime) -> Tick:
         self.seq += 1
         return Tick(
             symbol=next(self._symbols),
             price=next(self._prices),
             volume=next(self._volumes),
-            time=datetime.fromtimestamp(at, UTC),
+            time=at,
             seq=self.seq,
         )
+
+
+Made = TypeVar("Made")
+
+
+def begin(order: Order, make: Callable[[float], Iterable[Made]]) -> tuple[float, Iterator[Made]]:
+    """Make what is to be published, say that it begins, and return when it did."""
+    if not order.scheduled:
+        started = time.time()
+        made = iter(make(started))
+    else:
+        started = time.time() + HEAD_START_S + MAKING_S * order.count
+        made = iter(list(make(started)))
+        time.sleep(max(0.0, started - time.time()))
+    say(begins=started)
+    return started, made
 
 
 def say(**facts: object) -> None:
@@ -81,22 +108,24 @@ def say(**facts: object) -> None:
     sys.stdout.flush()
 
 
-async def obey(publish: Callable[[float], object]) -> None:
-    """Carry out orders, calling ``publish`` with the stamp of each event, until there are none."""
-    loop = asyncio.get_running_loop()
+async def obey(publish: Callable[[Tick], object]) -> None:
+    """Carry out orders, calling ``publish`` with each tick, until there are no more."""
+    loop, ticks = asyncio.get_running_loop(), Ticks()
     orders = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     while line := await orders.readline():
-        await _carry_out(Order.parse(line.decode()), publish)
+        await _carry_out(Order.parse(line.decode()), ticks, publish)
 
 
-async def _carry_out(order: Order, publish: Callable[[float], object]) -> None:
-    started, done, worst = time.time(), 0, 0.0
+async def _carry_out(order: Order, ticks: Ticks, publish: Callable[[Tick], object]) -> None:
+    started, due = begin(order, lambda at: ticks.of(order, at))
+    done, worst = 0, 0.0
     while done < order.count:
         elapsed = time.time() - started
         worst = max(worst, elapsed - done / order.rate)
-        for n in range(done, order.due(elapsed)):
-            publish(order.stamp(started, n))
-            done = n + 1
+        burst = order.due(elapsed) - done
+        for tick in islice(due, burst):
+            publish(tick)
+        done += burst
         await asyncio.sleep(order.pause_s(time.time() - started, done))
     say(published=done, late_ms=round(1000 * worst, 1))

@@ -90,11 +90,12 @@ class Server:
         self._pid = int(hello.get("server_pid", self._process.pid))
 
     def order(self, rate: float, count: int, *, scheduled: bool) -> None:
-        """Have events published; the answer comes when they are."""
+        """Have events published, and return as that begins; the answer comes when they are."""
         assert self._process.stdin is not None
         line = json.dumps({"rate": rate, "count": count, "scheduled": scheduled})
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
+        self.answer()
 
     def answer(self) -> dict[str, Any]:
         """Return the next answer; raise LostError when there is none."""

@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
-from benchmarks.peers.pace import Ticks, obey, say
+from benchmarks.peers.pace import obey, say
+from market.events import Tick
 from market.wire import encode
 
 Queue = asyncio.Queue[dict[str, str]]
@@ -27,7 +28,6 @@ class Usual:
 
     def __init__(self) -> None:
         self._queues: set[Queue] = set()
-        self._ticks = Ticks()
 
     async def stream(self, _: Request) -> EventSourceResponse:
         """Answer one client."""
@@ -42,9 +42,8 @@ class Usual:
         finally:
             self._queues.discard(queue)
 
-    def publish(self, at: float) -> None:
+    def publish(self, tick: Tick) -> None:
         """Put one tick into each queue."""
-        tick = self._ticks.next(at)
         event = {"id": str(tick.seq), "event": tick.kind, "data": encode(tick).decode()}
         for queue in self._queues:
             queue.put_nowait(event)
