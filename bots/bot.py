@@ -164,7 +164,7 @@ class Bot:
         if about not in self._refused:
             self._refused.add(about)
             self._log.warning(
-                "order_refused", symbol=fact.symbol, code=fact.code, reason=fact.reason
+                "order_refused", symbol=fact.symbol or "-", code=fact.code, reason=fact.reason
             )
 
     def _line(self, fact: Fact) -> None:

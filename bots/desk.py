@@ -52,10 +52,15 @@ class Desk:
         return bool(self._news.resting)
 
     async def carry_out(self, command: Command) -> list[OrderFact]:
-        """Return what came of a command: the last fact is a rejection when it was refused."""
+        """Return what came of a command: the last fact is a rejection when it was refused.
+
+        To cancel an order whose end was told while the command waited is nothing to be told of.
+        """
         match command:
             case PlaceOrder():
                 return await self._place(command)
+            case CancelOrder(order_id=order_id) if self._news.is_over(order_id):
+                return []
             case CancelOrder(order_id=order_id):
                 return await self._change(command, order_id)
             case AmendOrder(order_id=order_id):

@@ -39,6 +39,11 @@ class News:
         limit = answer.price or price or (known.price if known else None)
         return list(self._facts(replace(answer, price=limit)))
 
+    def is_over(self, order_id: int) -> bool:
+        """Tell whether it was told how the order ended."""
+        told = self._told.get(order_id)
+        return told is not None and told.over
+
     def _facts(self, answer: OrderAnswer) -> Iterator[OrderFact]:
         told = self._told.get(answer.order_id)
         if told is None:

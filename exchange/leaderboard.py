@@ -20,7 +20,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     fees: Decimal
 
     def __str__(self) -> str:
-        return f"{self.rank}. {self.account} {self.profit:+f}"
+        return f"{self.rank}. {self.account} {self.profit:+.2f}"
 
 
 def standings(accounts: list[AccountView]) -> list[Standing]:

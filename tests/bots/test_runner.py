@@ -416,6 +416,10 @@ async def test_a_cancelled_order_is_heard_of_and_a_cancel_that_comes_too_late_te
         publish(exchange, 11, first=2)
         await until(lambda: strategy.heard(OrderCancelled) and strategy.heard(OrderFilled))
         assert strategy.heard(OrderCancelled)[0].order_id == 1
+        publish(exchange, 12, first=3)  # and cancels both once more
+        await until(lambda: len(strategy.heard(Tick)) == 3)
+        publish(exchange, 10, first=4)
+        await until(lambda: len(strategy.heard(OrderAccepted)) == 4)
         assert strategy.heard(OrderRejected) == []
 
 

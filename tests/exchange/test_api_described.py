@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.exchange.markets import a_market
@@ -19,9 +20,10 @@ CHECKS = (
 )
 
 
+@pytest.mark.timeout(240)
 async def test_answers_are_as_the_document_says_whatever_is_asked(tmp_path: Path) -> None:
     with capture_logs() as logs:
-        async with a_market(tmp_path) as market:
+        async with a_market(tmp_path, stale_after_s=3600.0) as market:
             await market.order(quantity=10, price=33)
             await market.order(quantity=100)
             code, told = await _schemathesis(f"{market.base}/openapi.json", tmp_path)
