@@ -13,10 +13,11 @@ import structlog
 
 from charts.board import Board
 from charts.equity import POINTS, EquityCurve
-from charts.exchange_client import ExchangeAwayError, ExchangeClient
+from charts.exchange_client import Archive, ExchangeAwayError, ExchangeClient
 from charts.facts import ACCOUNT_FACTS, AccountSeen, AccountSnapshot
 from charts.followed import Followed, key_of
-from charts.past_fills import past_fills
+from charts.past_equity import past_equity
+from charts.past_fills import PastFills, past_fills
 from market.errors import StreamError
 from market.events import Fact
 from market.feed import Feed
@@ -31,6 +32,7 @@ LONGEST_S: Final = 60.0
 WANTED_S: Final = 300.0
 FILLS: Final = 300
 SHOWN: Final = 50
+LEAST_PAST_S: Final = 2.0
 
 
 class AccountsReader:
@@ -46,6 +48,7 @@ class AccountsReader:
         self,
         board: Board,
         exchange: ExchangeClient,
+        archive: Archive,
         client: httpx.AsyncClient,
         *,
         most: int,
@@ -53,7 +56,8 @@ class AccountsReader:
         keys: Mapping[str, str] | None = None,
         silence_s: float = 45.0,
     ) -> None:
-        self._board, self._exchange, self._client = board, exchange, client
+        self._board, self._client = board, client
+        self._exchange, self._archive = exchange, archive
         self._most, self._tell, self._silence_s = most, tell, silence_s
         self._keys = keys or {}
         self._followed: dict[str, Followed] = {}
@@ -244,24 +248,41 @@ class AccountsReader:
             if followed.counts(fact):
                 self._board.append("fill", fact.symbol, _fill(fact), FILLS)
         elif isinstance(fact, AccountSnapshot):  # the stream tells nothing of what was before it
-            self._begin_to_look_back(account, followed)
+            self._begin_to_look_back(fact.account, followed)
         elif isinstance(fact, OrderRejected | AmendRejected) and (text := followed.refusal(fact)):
             self._tell("warn", fact.account, text)
 
-    def _begin_to_look_back(self, account: str, followed: Followed) -> None:
+    def _begin_to_look_back(self, account: AccountSeen, followed: Followed) -> None:
         if followed.looking_back is not None:
             followed.looking_back.cancel()
-        followed.looking_back = asyncio.create_task(self._look_back(account, followed))
+        followed.looking_back = asyncio.create_task(self._look_back(account, followed, time()))
 
-    async def _look_back(self, account: str, followed: Followed) -> None:
+    async def _look_back(self, account: AccountSeen, followed: Followed, now: float) -> None:
+        name = account.account
         try:
-            found = await past_fills(self._exchange, account, self._headers(account))
+            found = await past_fills(self._exchange, name, self._headers(name))
         except ExchangeAwayError as error:
-            log.info("fills_not_looked_up", account=account, problem=error.problem)
-            found = {}
-        for symbol, fills in found.items():
+            log.info("fills_not_looked_up", account=name, problem=error.problem)
+            found = PastFills({}, float("inf"))
+        for symbol, fills in found.by_symbol.items():
             self._add_fills(symbol, [fill for fill in fills if fill["time"] is not None])
-        followed.found([fill for fills in found.values() for fill in fills])
+        followed.found(found.all)
+        await self._draw_past(account, found, now)
+
+    async def _draw_past(self, account: AccountSeen, fills: PastFills, now: float) -> None:
+        """Let the account's curve begin when its fills do, once."""
+        name = account.account
+        curve = self._curves.setdefault(name, EquityCurve())
+        if curve.has_past or now - fills.since < LEAST_PAST_S:
+            return
+        whole = [fill for fill in fills.all if fill["time"] and fills.since <= fill["time"] <= now]
+        try:
+            past = await past_equity(self._archive, account, whole, fills.since, now)
+        except ExchangeAwayError as error:
+            log.info("equity_not_looked_up", account=name, problem=error.problem)
+            return
+        curve.begin_with(past)
+        self._board.replace("equity", name, curve.points, POINTS + 1)
 
     def _add_fills(self, symbol: str, fills: list[dict[str, Any]]) -> None:
         """Put fills of the past among those that are shown."""
@@ -278,6 +299,7 @@ def _fill(fact: OrderFilled) -> dict[str, Any]:
         "side": fact.side,
         "price": fact.price,
         "quantity": fact.quantity,
+        "fee": fact.fee,
         "trade_id": fact.trade_id,
         "order_id": fact.order_id,
         "time": fact.time.timestamp(),

@@ -60,6 +60,7 @@ class Charts:
         self.accounts = AccountsReader(
             board,
             self.exchange,
+            self.archive,
             client,
             most=settings.max_accounts,
             keys=settings.keys,

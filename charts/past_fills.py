@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,7 @@ from charts.exchange_client import ExchangeClient
 from market.events import Trade
 
 MOST_TRADES: Final = 1000
+MOST_ORDERS: Final = 1000  # of an answer, the newest first
 
 
 class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,7 @@ class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
     trade_id: int
     price: Decimal
     quantity: Decimal
+    fee: Decimal = Decimal(0)
 
 
 class OrderPast(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,19 +29,33 @@ class OrderPast(msgspec.Struct, frozen=True, kw_only=True):
     order_id: int
     symbol: str
     side: str
+    time: datetime
     fills: tuple[FillSeen, ...] = ()
+
+
+class PastFills(NamedTuple):
+    """Fills by symbol, the oldest first, and since when none of them is missing."""
+
+    by_symbol: dict[str, list[dict[str, Any]]]
+    since: float
+
+    @property
+    def all(self) -> list[dict[str, Any]]:
+        """All of them, those whose time is known and the others."""
+        return [fill for fills in self.by_symbol.values() for fill in fills]
 
 
 async def past_fills(
     exchange: ExchangeClient, account: str, headers: Mapping[str, str]
-) -> dict[str, list[dict[str, Any]]]:
-    """Return the fills of the account's newest orders by symbol, the oldest first.
+) -> PastFills:
+    """Return the fills of the account's newest orders.
 
     ``time`` is that of the trade, None where the exchange no longer tells it. Raise
     ExchangeAwayError when it does not answer.
     """
     orders = await exchange.get("/orders", list[OrderPast], {"account": account}, headers)
     found: dict[str, list[dict[str, Any]]] = {}
+    since = [orders[-1].time.timestamp()] if len(orders) >= MOST_ORDERS else []
     for symbol in sorted({order.symbol for order in orders if order.fills}):
         times = await _times(exchange, symbol)
         fills = [
@@ -49,7 +65,10 @@ async def past_fills(
             for fill in order.fills
         ]
         found[symbol] = sorted(fills, key=lambda fill: (fill["trade_id"], fill["order_id"]))
-    return found
+        if any(fill["time"] is None for fill in fills):
+            since.append(min(times.values()).timestamp() if times else float("inf"))
+    known = [fill["time"] for fills in found.values() for fill in fills if fill["time"]]
+    return PastFills(found, max(since, default=min(known, default=float("inf"))))
 
 
 async def _times(exchange: ExchangeClient, symbol: str) -> dict[int, datetime]:
@@ -66,6 +85,8 @@ def _shown(
         "side": order.side,
         "price": fill.price,
         "quantity": fill.quantity,
+        "fee": fill.fee,
+        "symbol": order.symbol,
         "trade_id": fill.trade_id,
         "order_id": order.order_id,
         "time": None if time is None else time.timestamp(),

@@ -113,7 +113,7 @@ painter.add(["tick", "source", "instrument", "trading", "clock"], TABLES, drawHe
 painter.add(["book", "orders", "instrument"], TABLES, () => ladder.draw(wishes.symbol, ticket.account));
 painter.add(["trade"], TABLES, () => drawTape(store, wishes.symbol));
 painter.add(["account"], 2, () => drawAccounts(store));
-painter.add(["equity"], 1, () => equity.draw());
+painter.add(["equity", "account"], 1, () => equity.draw());
 painter.add(["risk", "link"], 2, () => risk.draw());
 painter.add(["event"], TABLES, () => drawEvents(store, level));
 painter.add(["orders", "account", "instrument"], TABLES, () => ticket.draw());
@@ -165,7 +165,7 @@ function drawChart() {
 
 function drawMarks() {
   if (store.candles?.symbol !== wishes.symbol) return;
-  chart.setFills(store.fill, new Map([...store.account.values()].map((each) => [each.account, each.color])));
+  chart.setFills(store.fill, (account) => store.color(account));
   chart.setOrders((store.orders.get(ticket.account) ?? []).filter((order) => order.symbol === wishes.symbol));
 }
 
@@ -179,7 +179,7 @@ function drawLegend(at) {
   pairs.push(["V", quantity(Number(shown.volume.toPrecision(6))), ""]);
   for (const [name, color, lines] of chart.legend()) {
     const places = ["rsi", "macd", "atr"].includes(name) ? Math.max(2, digits) : digits;
-    pairs.push([name.toUpperCase(), lines.map((line) => price(shown[line], places)).join(" · "), color]);
+    pairs.push([name.toUpperCase(), together(lines.map((line) => price(shown[line], places))), color]);
   }
   reconcile(
     $("legend"), pairs, (pair) => pair[0],
@@ -191,6 +191,8 @@ function drawLegend(at) {
     },
   );
 }
+
+const together = (texts) => (texts.every((text) => text === "–") ? "–" : texts.join(" · "));
 
 // -- words for those who do not see the chart ---------------------------------------------------
 

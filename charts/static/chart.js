@@ -204,7 +204,7 @@ export class PriceChart {
   }
 
   /** Mark the fills of everyone: an arrow a candle, side and account, in the color of the account. */
-  setFills(fills, colors) {
+  setFills(fills, colorOf) {
     const first = this.rows[0]?.[0];
     if (first === undefined) return this.markers.setMarkers([]);
     const found = new Map();
@@ -220,7 +220,7 @@ export class PriceChart {
       time: mark.time,
       position: mark.side === "buy" ? "belowBar" : "aboveBar",
       shape: mark.side === "buy" ? "arrowUp" : "arrowDown",
-      color: colors.get(mark.account) ?? color("--muted"),
+      color: colorOf(mark.account),
       size: 0.9,
     })));
   }
@@ -271,7 +271,8 @@ export class PriceChart {
 export class EquityChart {
   constructor(container) {
     this.lib = globalThis.LightweightCharts;
-    const format = { type: "custom", minMove: 0.001, formatter: (value) => `${value.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "−")}%` };
+    const format = { type: "custom", minMove: 0.001, formatter: (value) => percent(value, this.digits) };
+    this.digits = 2;
     this.format = format;
     this.chart = this.lib.createChart(container, {
       ...options(),
@@ -295,6 +296,8 @@ export class EquityChart {
 
   /** Show curves, each { name, color, width, points: [[time, percent], ...] }, and a drawdown. */
   setCurves(curves, drawdown) {
+    const most = Math.max(0, ...curves.flatMap((curve) => curve.points.map(([, value]) => Math.abs(value))));
+    this.digits = most < 0.05 ? 3 : 2;
     const wanted = new Set(curves.map((curve) => curve.name));
     for (const [name, series] of this.curves) {
       if (wanted.has(name)) continue;
@@ -321,6 +324,12 @@ export class EquityChart {
     const down = color("--down");
     this.under.applyOptions({ bottomLineColor: down, bottomFillColor1: color4(down), bottomFillColor2: color4(down) });
   }
+}
+
+/** A number as percent; zero has no sign. */
+function percent(value, digits) {
+  const text = value.toFixed(digits);
+  return `${Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−")}%`;
 }
 
 function ascending(points) {

@@ -3,7 +3,8 @@
 import { EquityChart } from "./chart.js";
 import { $, element, reconcile, tone, write } from "./dom.js";
 import { signed } from "./format.js";
-import { CURVES } from "./tables.js";
+
+const MOST = 8;
 
 export class EquityPanel {
   constructor(store) {
@@ -17,11 +18,11 @@ export class EquityPanel {
   }
 
   draw() {
-    const names = [...this.store.account.keys()].sort();
-    const curves = names.slice(0, CURVES.length).map((name, index) => {
-      const points = this.store.equity.get(name) ?? [];
+    const names = this.store.accounts().map((each) => each.account);
+    const curves = names.slice(0, MOST).map((name) => {
+      const points = this.store.curve(name);
       const first = points[0]?.[1] || 1;
-      return { name: ` ${name}`, label: name, color: CURVES[index], width: 1, points: points.map(([time, value]) => [time, 100 * (value / first - 1)]) };
+      return { name: ` ${name}`, label: name, color: this.store.color(name), width: 1, points: points.map(([time, value]) => [time, 100 * (value / first - 1)]) };
     });
     const total = this.total(names);
     const start = total[0]?.[1] || 1;
@@ -34,7 +35,7 @@ export class EquityPanel {
 
   /** Add the accounts up; before it was known, an account had what it was first seen with. */
   total(names) {
-    const lists = names.map((name) => this.store.equity.get(name) ?? []).filter((list) => list.length);
+    const lists = names.map((name) => this.store.curve(name)).filter((list) => list.length);
     if (!lists.length) return [];
     const times = [...new Set(lists.flatMap((list) => list.map(([time]) => Math.floor(time))))].sort((a, b) => a - b);
     const places = lists.map(() => 0);
@@ -56,10 +57,10 @@ export class EquityPanel {
       $("equity-keys"), curves.slice(-6), (curve) => curve.name,
       (curve) => {
         const node = element("li", {}, element("i", { "aria-hidden": "true" }), element("span", {}, curve.label), element("b"));
-        node.firstChild.style.backgroundColor = curve.color;
         return node;
       },
       (node, curve) => {
+        node.firstChild.style.backgroundColor = curve.color;
         write(node.lastChild, `${signed(last(curve), 2)}%`);
         tone(node.lastChild, Math.abs(last(curve)) < 0.005 ? 0 : last(curve));
       },

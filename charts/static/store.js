@@ -1,10 +1,12 @@
 // Everything the page knows, in one place; messages go in, panels read.
 
 const BY_KEY = ["instrument", "tick", "spark", "source", "trading", "account", "risk", "link", "book", "orders"];
+const COLORS = ["#6ea8fe", "#f0b90b", "#c77dff", "#8bd3c7", "#ff9e64", "#e5c1ff", "#9ece6a", "#f7768e"];
 const KEPT = { trade: 60, fill: 300, event: 200 };
 
 export class Store {
   constructor() {
+    this.colors = new Map();
     this.clear();
   }
 
@@ -27,6 +29,7 @@ export class Store {
       for (const kind of [...BY_KEY, ...Object.keys(KEPT), "equity", "candles"]) changed.add(kind);
     }
     this.status = message.status;
+    this.time = Date.parse(message.time) / 1000;
     this.heard = performance.now();
     for (const kind of BY_KEY) {
       if (message[kind] === undefined) continue;
@@ -47,6 +50,25 @@ export class Store {
       changed.add("candles");
     }
     return changed;
+  }
+
+  /** The accounts by name. */
+  accounts() {
+    return [...this.account.values()].sort((a, b) => (a.account < b.account ? -1 : 1));
+  }
+
+  /** An account's equity over time, and as it is now. */
+  curve(name) {
+    const points = this.equity.get(name) ?? [];
+    const now = this.account.get(name)?.equity;
+    const isNewer = now !== undefined && this.time > (points[points.length - 1]?.[0] ?? 0) + 1;
+    return isNewer ? [...points, [this.time, now]] : points;
+  }
+
+  /** The color of an account, its own for as long as the page is open. */
+  color(name) {
+    if (!this.colors.has(name)) this.colors.set(name, COLORS[this.colors.size % COLORS.length]);
+    return this.colors.get(name);
   }
 
   /** How old the last price of a symbol is, in seconds. */

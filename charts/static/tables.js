@@ -3,8 +3,6 @@
 import { $, element, reconcile, row, tone, write } from "./dom.js";
 import { brief, clock, decimals, money, percent, price, quantity, signed } from "./format.js";
 
-export const CURVES = ["#6ea8fe", "#f0b90b", "#c77dff", "#8bd3c7", "#ff9e64", "#e5c1ff", "#9ece6a", "#f7768e"];
-
 export function drawTape(store, symbol) {
   const digits = decimals(store.instrument.get(symbol)?.tick_size);
   const trades = [...new Map(store.trade.map((trade) => [trade.trade_id, trade])).values()]
@@ -38,8 +36,7 @@ const STATES = {
 };
 
 export function drawAccounts(store) {
-  const accounts = [...store.account.values()].sort((a, b) => (a.account < b.account ? -1 : 1));
-  accounts.forEach((account, index) => (account.color = CURVES[index % CURVES.length]));
+  const accounts = store.accounts();
   reconcile(
     $("bots"), accounts, (account) => account.account,
     () => {
@@ -49,15 +46,15 @@ export function drawAccounts(store) {
       node.cells[0].append(node.dot, node.name);
       return node;
     },
-    drawAccount,
+    (node, account) => drawAccount(node, account, store.color(account.account)),
   );
   $("bots-empty").hidden = accounts.length > 0;
   drawTotal(accounts);
   write($("bots-aside"), accounts.length ? `${accounts.length} by name` : "");
 }
 
-function drawAccount(node, account) {
-  node.dot.style.backgroundColor = account.color;
+function drawAccount(node, account, color) {
+  node.dot.style.backgroundColor = color;
   write(node.name, account.account);
   node.cells[0].title = account.account;
   const [, state, position, open, realized, fees, drawdown, fills, refused] = node.cells;

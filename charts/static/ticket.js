@@ -53,6 +53,7 @@ export class Ticket {
   }
 
   async send() {
+    if (this.isSending) return;
     const order = {
       account: this.account,
       symbol: this.symbol,
@@ -62,7 +63,7 @@ export class Ticket {
       client_order_id: crypto.randomUUID?.() ?? `page-${Date.now()}-${Math.random()}`,
     };
     if (order.type === "limit") order.price = asNumber(this.form.price.value);
-    $("send").disabled = true;
+    this.busy(true);
     this.say("", "");
     try {
       const answer = await this.ask("POST", "/orders", order);
@@ -70,17 +71,25 @@ export class Ticket {
     } catch (error) {
       this.say("bad", error.message);
     }
-    $("send").disabled = false;
+    this.busy(false);
+  }
+
+  /** Take no second order while one is on its way; the button keeps the focus, so it is not disabled. */
+  busy(isSending) {
+    this.isSending = isSending;
+    $("send").setAttribute("aria-disabled", String(isSending));
   }
 
   async cancel(order, button) {
-    button.disabled = true;
+    if (button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-disabled", "true");
     try {
       await this.ask("DELETE", `/orders/${order.order_id}`);
       this.say("good", `Order ${order.order_id} is cancelled.`);
+      if (document.activeElement === button) neighbor(button).focus(); // it goes with its row
     } catch (error) {
       this.say("bad", error.message);
-      button.disabled = false;
+      button.setAttribute("aria-disabled", "false");
     }
   }
 
@@ -129,6 +138,12 @@ export class Ticket {
       },
     );
   }
+}
+
+/** Return where the focus goes when a row is taken away. */
+function neighbor(button) {
+  const row = button.closest("tr");
+  return (row.nextElementSibling ?? row.previousElementSibling)?.querySelector("button") ?? button.closest(".scroll");
 }
 
 /** Return a number as the wire wants it; what is none goes as it is, for the exchange to refuse. */

@@ -15,7 +15,7 @@ BTC = Symbol("BTC")
 
 @pytest.fixture
 async def followed() -> AsyncIterator[Followed]:
-    reading = asyncio.create_task(asyncio.Event().wait())
+    reading = asyncio.create_task(asyncio.sleep(60))
     yield Followed(reading)
     reading.cancel()
 

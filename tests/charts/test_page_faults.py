@@ -1,5 +1,7 @@
 """The live page while processes die, over the real ones."""
 
+from time import time
+
 import httpx
 import pytest
 from playwright.async_api import Browser, expect
@@ -62,6 +64,7 @@ async def test_fills_from_before_the_charts_began_are_counted_and_marked(
         fills = watched.page.locator("#bots tr", has_text="early").locator("td").nth(6)
         await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
     running.kill("charts")
+    killed = time()
     running.start("charts")
     await ready(running)
     async with opened(browser, running.charts) as watched:
@@ -71,5 +74,6 @@ async def test_fills_from_before_the_charts_began_are_counted_and_marked(
         of = "sandpit.store.fill.filter(each => each.account === 'early')"
         await until(page, f"{of}.length === 3")
         sides = await page.evaluate(f"{of}.map(each => each.side)")
+        await until(page, f"sandpit.store.equity.get('early')?.[0][0] < {killed}")
     assert sides == ["buy", "sell", "buy"]
     assert watched.errors == []
