@@ -29,6 +29,8 @@ FEES: Final = "fees"
 UNLIMITED: Final = frozenset((HOUSE, FEES))
 """Names that no customer may take."""
 
+SELL: Final = Side.SELL
+
 _add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
 
 
@@ -134,8 +136,8 @@ class Account:
 
     def reserve(self, symbol: Symbol, side: Side, quantity: Decimal, cash: Decimal) -> None:
         """Lock what an open order may still trade; negative numbers unlock it."""
-        position = self.position(symbol)
-        if side is Side.SELL:
+        position = self.positions.get(symbol) or self.position(symbol)
+        if side is SELL:
             position.selling = _add(position.selling, quantity)
             return
         position.buying = _add(position.buying, quantity)
@@ -144,10 +146,10 @@ class Account:
 
     def apply(self, fill: OrderFilled) -> None:
         """Take in its own part of a trade; the exchange's own accounts realize nothing."""
-        signed = fill.quantity if fill.side is Side.BUY else fill.quantity.copy_negate()
+        signed = fill.quantity.copy_negate() if fill.side is SELL else fill.quantity
         notional = _multiply(signed, fill.price)
         self.cash = _subtract(self.cash, notional)
-        position = self.position(fill.symbol)
+        position = self.positions.get(fill.symbol) or self.position(fill.symbol)
         if self.name in UNLIMITED:
             position.gather(signed, notional)
         else:

@@ -7,7 +7,6 @@ from exchange.accounts import UNLIMITED, Account, Terms
 from exchange.blotter import Ticket
 from exchange.commands import Charter, ConfigureAccount
 from exchange.funds import Asked, Funds
-from exchange.grid import Grid
 from exchange.matching import MatchingEngine
 from exchange.positions import MONEY, ZERO
 from exchange.rules import Refusal, misshapen
@@ -33,8 +32,9 @@ class Admission:
         self._charter, self._engine, self._fresh = charter, engine, fresh
         self._ledger, self._sourced = settlement.ledger, settlement.sourced
         self._funds = Funds(charter.rules, settlement.marks)
-        self._prices = {i.symbol: Grid("price", i.tick_size) for i in charter.instruments}
-        self._quantities = {i.symbol: Grid("quantity", i.lot_size) for i in charter.instruments}
+        grids = {each.symbol: engine.grids(each.symbol) for each in charter.instruments}
+        self._prices = {symbol: prices for symbol, (prices, _) in grids.items()}
+        self._quantities = {symbol: quantities for symbol, (_, quantities) in grids.items()}
 
     def order(self, order: PlaceOrder, account: Account) -> Refusal | None:
         """Return why an order is refused before it meets the book."""

@@ -25,6 +25,7 @@ MODULES: Final = (
     "gate",
     "grid",
     "house_maker",
+    "ladder",
     "matching",
     "order_book",
     "pit",

@@ -9,7 +9,6 @@ from exchange.price_level import BUY, DECREMENTED, TRADED, Match, Order
 from exchange.reporter import MAKER, TAKER, Reporter
 from exchange.rules import FOK, GTC, IOC, Limits
 from exchange.session import TRADING, Session
-from market.orders import Liquidity
 
 
 class Execution:
@@ -25,13 +24,20 @@ class Execution:
 
     def enter(self, order: Order) -> None:
         """Trade what crosses; what is left rests, or expires."""
-        reason = self._take(order) if self._session.state is TRADING else ""
+        book = self._book
+        buys = order.request.side is BUY
+        own, other = (book.bids, book.asks) if buys else (book.asks, book.bids)
+        reason = self._take(order, other) if self._session.state is TRADING else ""
         if not order.shown:
             self._floor.close(order)
         elif reason:
             self.expire(order, reason)
         else:
-            self._rest(order)
+            if order.display:
+                order.slice()
+            own.add(order)
+            if order.id not in self._floor.working:
+                self._floor.open(order)
 
     def expire(self, order: Order, reason: str) -> None:
         """Let go of what is left of an order that stands nowhere."""
@@ -42,17 +48,22 @@ class Execution:
 
     def settle(self, taker: Order, matches: list[Match]) -> None:
         """Tell what happened to a taker and those it met, in the order it happened."""
-        close = self._floor.close
+        first = last = 0
         for index, (maker, lots, outcome) in enumerate(matches):
             if outcome == TRADED:
-                self._trade(maker, taker, abs(maker.key), lots, TAKER)
-                if not maker.shown:
-                    close(maker)
+                last = abs(maker.key)
+                first = first or last
+                self._reporter.traded(maker, taker, last, lots, TAKER)
+                if not maker.shown and maker.id >= 0:
+                    self._floor.close(maker)
             elif outcome == DECREMENTED:
                 self._decrement(maker, lots, last=_is_last(maker, matches[index + 1 :]))
                 self._decrement(taker, lots, last=index == len(matches) - 1)
             else:
                 self.expire(maker, "self-trade-prevention")
+        if first:  # the prices between lie between
+            self._mark(first)
+            self._mark(last)
 
     def uncross(self) -> None:
         """Trade what crosses after an auction, at one price."""
@@ -69,32 +80,28 @@ class Execution:
             book.bids.hit(bid, lots)
             book.asks.hit(ask, lots)
             older, younger = sorted((bid, ask), key=lambda order: order.id)
-            self._trade(older, younger, found.price, lots, MAKER)
+            self._reporter.traded(older, younger, found.price, lots, MAKER)
+            self._mark(found.price)
             for order in (bid, ask):
                 if not order.shown:
                     self._floor.close(order)
             left -= lots
 
-    def _take(self, order: Order) -> str:
+    def _take(self, order: Order, side: BookSide) -> str:
         """Trade what crosses; return why what is left must not rest, or nothing."""
-        request = order.request
-        key = order.key
+        request, key, keys = order.request, order.key, side.keys
         limit = -key if key else self._limits.collar(request.side)
-        side = self._book.asks if request.side is BUY else self._book.bids
-        keys = side.keys
-        going = True
         if keys and keys[-1] >= limit:
             if request.time_in_force is FOK and not _fillable(order, side, limit):
                 return "fill-or-kill"
-            going = self._match(order, side, limit)
-        if request.time_in_force is GTC and key and going:
-            return ""
-        return _why_not_rest(order, side) if going else "self-trade-prevention"
+            if not self._match(order, side, limit):
+                return "self-trade-prevention"
+        return "" if key and request.time_in_force is GTC else _why_not_rest(order, side)
 
     def _match(self, order: Order, side: BookSide, limit: int) -> bool:
         """Trade with a side; return whether self-trade prevention lets the order go on."""
-        matches: list[Match] = []
         request = order.request
+        matches: list[Match] = []
         prevention = request.self_trade_prevention
         going = True
         left = order.shown + order.hidden
@@ -106,15 +113,8 @@ class Execution:
         self.settle(order, matches)
         return going
 
-    def _rest(self, order: Order) -> None:
-        if order.display:
-            order.slice()
-        (self._book.bids if order.key > 0 else self._book.asks).add(order)
-        if order.id not in self._floor.working:
-            self._floor.open(order)
-
-    def _trade(self, maker: Order, taker: Order, ticks: int, lots: int, second: Liquidity) -> None:
-        self._reporter.traded(maker, taker, ticks, lots, second)
+    def _mark(self, ticks: int) -> None:
+        """Take note of a price that was traded at."""
         session = self._session
         session.mark(ticks)
         if not session.reference:

@@ -1,6 +1,7 @@
 """What the pits of one exchange share: the time, the counters, who has which orders open."""
 
 from bisect import bisect_left, insort
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,39 +20,48 @@ class Floor:
     """The working orders by id, the open orders by account, the alarms, and the command at hand.
 
     ``facts`` and ``time`` are those of the command that is being carried out; ``trades`` and
-    ``house_id`` are the last ids given out, the house's going down from zero.
+    ``house_id`` are the last ids given out, the house's going down from zero. ``open_orders`` are
+    kept only by a floor that ``counts``.
     """
 
-    __slots__ = ("alarms", "facts", "house_id", "open_orders", "time", "trades", "working")
+    __slots__ = ("_counts", "alarms", "facts", "house_id", "open_orders", "time", "trades",
+                 "working")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts: bool) -> None:
+        self._counts = counts
         self.time = datetime.min.replace(tzinfo=UTC)
         self.facts: list[Fact] = []
         self.trades = 0
         self.house_id = 0
         self.working: dict[int, Order] = {}
-        self.open_orders: dict[str, int] = {}
+        self.open_orders: defaultdict[str, int] = defaultdict(int)
         self.alarms: list[Alarm] = []
 
     def open(self, order: Order) -> None:
         """Take an order in: it rests or waits from now on."""
-        account = order.request.account
+        request = order.request
         self.working[order.id] = order
-        self.open_orders[account] = self.open_orders.get(account, 0) + 1
-        if order.request.expire_time is not None:
-            self.wake(order.request.expire_time, EXPIRY, order.id, order.request.symbol)
+        if self._counts:
+            self.open_orders[request.account] += 1
+        if request.expire_time is not None:
+            self.wake(request.expire_time, EXPIRY, order.id, request.symbol)
 
     def close(self, order: Order) -> None:
         """Forget an order, if it was open."""
         if self.working.pop(order.id, None) is None:
             return
-        account = order.request.account
-        if self.open_orders[account] == 1:
-            del self.open_orders[account]
+        request = order.request
+        if self._counts:
+            self._count_down(request.account)
+        if request.expire_time is not None:
+            self.let_sleep(request.expire_time, EXPIRY, order.id, request.symbol)
+
+    def _count_down(self, account: str) -> None:
+        others = self.open_orders[account] - 1
+        if others:
+            self.open_orders[account] = others
         else:
-            self.open_orders[account] -= 1
-        if order.request.expire_time is not None:
-            self.let_sleep(order.request.expire_time, EXPIRY, order.id, order.request.symbol)
+            del self.open_orders[account]
 
     def wake(self, time: datetime, kind: int, order_id: int, symbol: Symbol) -> None:
         """Set an alarm."""

@@ -42,34 +42,50 @@ class Gate:
         self._limits, self._prices, self._quantities = limits, prices, quantities
         self._most = max_open_orders
 
-    def order(self, order_id: int, request: PlaceOrder) -> Order:
-        """Return what was asked for in ticks and lots; raise OffGridError when it is not whole."""
-        lots = self._quantities.whole(request.quantity)
+    def admitted(self, order_id: int, request: PlaceOrder) -> Order | Refusal:
+        """Return what was asked for in ticks and lots, or why it may not enter."""
         price = request.price
-        ticks = 0 if price is None else self._prices.whole(price)
-        order = Order(order_id, request, ticks if request.side is BUY else -ticks, lots)
+        try:
+            lots = self._quantities.whole(request.quantity)
+            ticks = 0 if price is None else self._prices.whole(price)
+            order = Order(order_id, request, ticks if request.side is BUY else -ticks, lots)
+            special = not plain(request)
+            if special:
+                self._shape(order)
+        except OffGridError as error:
+            return off_grid(error)
+        if special or self._most or self._session.state is not TRADING:
+            refusal = self._special_refusal(order)
+        elif self._limits.allow(ticks, lots):
+            return order
+        else:
+            refusal = self._beyond_limits(order)
+        return order if refusal is None else refusal
+
+    def _shape(self, order: Order) -> None:
+        request = order.request
         if request.display_quantity is not None:
             order.display = self._quantities.whole(request.display_quantity)
             order.slice()
         if request.stop_price is not None:
             self._prices.whole(request.stop_price)
-        return order
 
-    def refusal(self, order: Order) -> Refusal | None:
-        """Return why a new order may not enter, if it may not."""
+    def _special_refusal(self, order: Order) -> Refusal | None:
+        """Return why an order may not enter that is not plain, or comes at no plain time."""
         request = order.request
         if self._session.state is not TRADING and (refusal := self._closed_to(request)):
             return refusal
-        if not plain(request) and (refusal := misshapen(request) or self._too_late(request)):
-            return refusal
-        limits = self._limits
-        likely = 0 if order.key or not limits.min_units else self._likely_price(request)
-        refusal = limits.refusal(abs(order.key), likely, order.total)
+        refusal = misshapen(request) or self._too_late(request) or self._beyond_limits(order)
         if refusal is None and request.post_only and request.type is LIMIT:
             refusal = self._taking(order)
         if refusal is None and self._most:
             refusal = self._too_many(request)
         return refusal
+
+    def _beyond_limits(self, order: Order) -> Refusal | None:
+        limits = self._limits
+        likely = 0 if order.key or not limits.min_units else self._likely_price(order.request)
+        return limits.refusal(abs(order.key), likely, order.total)
 
     def amended(
         self, order: Order, quantity: Decimal | None, price: Decimal | None

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from exchange.floor import EXPIRY, Floor
+from exchange.grid import Grid
 from exchange.pit import Pit
 from exchange.price_level import Order
 from exchange.rules import Rules
@@ -54,7 +55,7 @@ class MatchingEngine:
         rules: Rules,
         may_trade: MayTrade = lambda *_: True,
     ) -> None:
-        self._floor = Floor()
+        self._floor = Floor(counts=rules.max_open_orders > 0)
         self._pits = {
             symbol: Pit(instrument, rules, self._floor, may_trade)
             for symbol, instrument in instruments.items()
@@ -78,10 +79,9 @@ class MatchingEngine:
 
     def cancel(self, order_id: int, time: datetime) -> list[Fact]:
         """Return what comes of a cancel; raise UnknownOrderError if the order is not working."""
-        self._working(order_id)
+        order = self._working(order_id)
         facts = self._begin(time)
-        order = self._floor.working.get(order_id)
-        if order is not None:  # else its time was over first
+        if order_id in self._floor.working:  # else its time was over first
             self._pits[order.request.symbol].cancel(order)
         return facts
 
@@ -93,10 +93,9 @@ class MatchingEngine:
         ``quantity`` is what the order asks for in all, what is filled included; None leaves it.
         Less of it keeps the order's place in the queue; more of it, or another price, does not.
         """
-        self._working(order_id)
+        order = self._working(order_id)
         facts = self._begin(time)
-        order = self._floor.working.get(order_id)
-        if order is not None:
+        if order_id in self._floor.working:
             self._pits[order.request.symbol].amend(order, quantity, price)
         return facts
 
@@ -181,6 +180,10 @@ class MatchingEngine:
         view = self._pits[symbol].view
         return view.cost_to_take(side, quantity, price, account, prevention)
 
+    def grids(self, symbol: Symbol) -> tuple[Grid, Grid]:
+        """Return the grids of prices and of quantities; KeyError when the symbol is unknown."""
+        return self._pits[symbol].grids
+
     def state(self) -> EngineState:
         """Return all there is to know, as plain data."""
         floor = self._floor
@@ -211,6 +214,16 @@ class MatchingEngine:
         floor = self._floor
         facts: list[Fact] = []
         floor.facts = facts
+        if floor.alarms and floor.alarms[0][0] <= time:
+            self._ring(time)
+        now = floor.time
+        if time > now:
+            floor.time = time
+        return facts
+
+    def _ring(self, time: datetime) -> None:
+        """Do what the alarms up to ``time`` ask for, each at its own time."""
+        floor = self._floor
         alarms = floor.alarms
         while alarms and alarms[0][0] <= time:
             due, kind, order_id, symbol = alarms.pop(0)
@@ -220,8 +233,6 @@ class MatchingEngine:
                 pit.expire(floor.working[order_id])
             else:
                 pit.wake()
-        floor.time = max(floor.time, time)
-        return facts
 
     def _working(self, order_id: int) -> Order:
         order = self._floor.working.get(order_id)

@@ -7,11 +7,11 @@ the other side whose key is at least ``-k``.
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
 from typing import Final
 
-from exchange.price_level import BUY, DECREMENTED, EXPIRED, TRADED, Match, Order, PriceLevel
+from exchange.price_level import BUY, DECREMENTED, EXPIRED, Match, Order, PriceLevel
 from market.orders import SelfTradePrevention
 
 NONE: Final = SelfTradePrevention.NONE
@@ -42,29 +42,57 @@ class BookSide:
         """The key of the best level, None when the side is empty."""
         return self.keys[-1] if self.keys else None
 
-    def add(self, *orders: Order) -> None:
-        """Let orders rest, each at the end of its level's queue."""
-        keys, levels = self.keys, self.levels
-        for order in orders:
-            key = order.key
-            level = levels.get(key)
-            if level is None:
-                insort(keys, key)
-                levels[key] = PriceLevel(order)
-            else:
-                level.append(order)
-        self.changes += len(orders)
+    def add(self, order: Order) -> None:
+        """Let an order rest, at the end of its level's queue."""
+        self.changes += 1
+        key = order.key
+        level = self.levels.get(key)
+        if level is None:
+            insort(self.keys, key)
+            self.levels[key] = PriceLevel(order)
+        else:
+            level.append(order)
 
-    def remove(self, *orders: Order) -> None:
-        """Take resting orders out."""
+    def remove(self, order: Order) -> None:
+        """Take a resting order out."""
+        self.changes += 1
+        if order.before is None and order.after is None:  # it stands alone
+            order.level = None
+            self._drop(order.key)
+        else:
+            self.levels[order.key].remove(order)
+
+    def lift(self, orders: Sequence[Order]) -> None:
+        """Take out those of several orders that rest; one that stands alone keeps its level."""
         levels = self.levels
+        lone: list[int] = []
         for order in orders:
-            key = order.key
-            if order.before is None and order.after is None:  # it stands alone
-                order.level = None
-                self._drop(key)
+            if order.before is not None or order.after is not None:
+                levels[order.key].remove(order)
+                self.changes += 1
+            elif order.level is not None:
+                del levels[order.key]
+                lone.append(order.key)
+        if lone:
+            self.changes += len(lone)
+            _cut(self.keys, lone)
+
+    def set_down(self, orders: Sequence[Order]) -> None:
+        """Let several orders rest, the best first; one that was lifted brings its level back."""
+        keys, levels = self.keys, self.levels
+        at = bisect_left(keys, orders[-1].key)
+        if at < len(keys) and keys[at] <= orders[0].key:  # others stand among them
+            for order in orders:
+                self.add(order)
+            return
+        keys[at:at] = [order.key for order in reversed(orders)]
+        for order in orders:
+            level = order.level
+            if level is None:
+                level = PriceLevel(order)
             else:
-                levels[key].remove(order)
+                level.lots = order.shown
+            levels[order.key] = level
         self.changes += len(orders)
 
     def resize(self, order: Order, lots: int) -> None:
@@ -95,33 +123,34 @@ class BookSide:
 
         Returns the lots that are left, and whether ``prevention`` lets them go on.
         """
+        keys, levels = self.keys, self.levels
         going = True
-        while going and lots and self.keys and self.keys[-1] >= limit:
-            level = self.levels[self.keys[-1]]
-            maker = level.head
-            if maker is None:  # never: an empty level is dropped at once
-                break
-            if maker.request.account == own:
-                lots, going = self._prevent(maker, lots, matches, prevention)
-            else:
-                lots = self._hit(maker, lots, matches, TRADED)
+        while going and lots and keys and keys[-1] >= limit:
+            key = keys[-1]
+            level = levels[key]
+            left = level.fill(lots, matches, own)
+            if left < lots:
+                self.changes += 1
+                lots = left
+            if level.head is None:
+                del levels[key]
+                keys.pop()
+            elif lots:  # its own
+                lots, going = self._prevent(level.head, lots, matches, prevention)
         return lots, going
 
     def _prevent(
         self, maker: Order, lots: int, matches: list[Match], prevention: SelfTradePrevention
     ) -> tuple[int, bool]:
         if prevention is DECREMENT:
-            return self._hit(maker, lots, matches, DECREMENTED), True
+            part = min(lots, maker.shown)
+            matches.append((maker, part, DECREMENTED))
+            self.hit(maker, part)
+            return lots - part, True
         if prevention is not EXPIRE_TAKER:
             matches.append((maker, maker.left, EXPIRED))
             self.remove(maker)
         return lots, prevention is EXPIRE_MAKER
-
-    def _hit(self, maker: Order, lots: int, matches: list[Match], outcome: int) -> int:
-        part = min(lots, maker.shown)
-        matches.append((maker, part, outcome))
-        self.hit(maker, part)
-        return lots - part
 
     def hit(self, order: Order, lots: int) -> None:
         """Take ``lots`` of what a resting order shows, its whole slice at most."""
@@ -135,7 +164,7 @@ class BookSide:
         self, limit: int, lots: int, own: str, prevention: SelfTradePrevention
     ) -> Iterator[tuple[int, int]]:
         """Yield the (price, lots) that taking would trade, in order; nothing changes."""
-        for key in _down_to(reversed(self.keys), limit):
+        for key in takewhile(limit.__le__, reversed(self.keys)):
             for order, shown in _slices(self.levels[key]):
                 part = min(shown, lots)
                 if prevention is NONE or order.request.account != own:
@@ -192,21 +221,26 @@ class OrderBook:
         return best is not None and best >= -order.key
 
 
-def _down_to(keys: Iterator[int], limit: int) -> Iterator[int]:
-    """Yield falling ``keys`` down to ``limit``."""
-    for key in keys:
-        if key < limit:
-            return
-        yield key
+def _cut(keys: list[int], gone: Sequence[int]) -> None:
+    """Take falling keys out of rising ones, in one piece when nothing stands between them."""
+    at = bisect_left(keys, gone[-1])
+    end = at + len(gone)
+    if keys[end - 1] == gone[0]:
+        del keys[at:end]
+        return
+    for key in gone:
+        del keys[bisect_left(keys, key)]
 
 
 def _slices(level: PriceLevel) -> Iterator[tuple[Order, int]]:
     """Yield the slices of a level in the order they would trade."""
     hidden: deque[tuple[Order, int]] = deque()
-    for order in level:
-        yield order, order.shown
-        if order.hidden:
-            hidden.append((order, order.hidden))
+    first = level.head
+    while first is not None:
+        yield first, first.shown
+        if first.hidden:
+            hidden.append((first, first.hidden))
+        first = first.after
     while hidden:
         order, left = hidden.popleft()
         shown = min(left, order.display)

@@ -42,6 +42,7 @@ class Pit:
         execution = Execution(session, book, floor, limits, reporter)
         view = BookView(book, limits, fees, prices, quantities)
         self._rules, self._floor, self._prices, self._limits = rules, floor, prices, limits
+        self.grids = prices, quantities
         self.session, self.book, self.view = session, book, view
         self._stops, self._reporter, self._execution = stops, reporter, execution
         self._breaker = CircuitBreaker(rules.halt_move_pct, rules.halt_window_s)
@@ -53,14 +54,9 @@ class Pit:
 
     def place(self, order_id: int, request: PlaceOrder) -> None:
         """Take an order in, or refuse it."""
-        try:
-            order = self._gate.order(order_id, request)
-        except OffGridError as error:
-            self._reporter.rejected(order_id, request, off_grid(error))
-            return
-        refusal = self._gate.refusal(order)
-        if refusal is not None:
-            self._reporter.rejected(order_id, request, refusal)
+        order = self._gate.admitted(order_id, request)
+        if not isinstance(order, Order):
+            self._reporter.rejected(order_id, request, order)
             return
         self._reporter.accepted(order)
         if request.stop_price is not None:
@@ -73,7 +69,7 @@ class Pit:
     def cancel(self, order: Order) -> None:
         """Take a working order out."""
         self._withdraw(order)
-        self._reporter.cancelled(order, order.left)
+        self._reporter.cancelled(order, order.shown + order.hidden)
 
     def expire(self, order: Order) -> None:
         """Take a working order out whose time is over."""
@@ -108,10 +104,10 @@ class Pit:
             session.low = session.high = session.last
 
     def _withdraw(self, order: Order) -> None:
-        if order in self._stops:
+        if order.level is None:  # it waits
             self._stops.remove(order)
         else:
-            self.book.side_of(order).remove(order)
+            (self.book.bids if order.key > 0 else self.book.asks).remove(order)
         self._floor.close(order)
 
     def _amend(self, order: Order, key: int, total: int) -> None:
@@ -217,6 +213,6 @@ class Pit:
         else:
             self.book.side_of(order).add(order)
         if order.id < 0:
-            self._house.quotes[order.key] = order
+            self._house.put_back(order)
         else:
             self._floor.open(order)

@@ -104,10 +104,15 @@ class PriceLevel:
         order.level = order.before = order.after = None
         self.lots -= order.shown
 
-    def fill(self, lots: int, matches: list[Match]) -> int:
-        """Trade with the queue until it or ``lots`` is used up; return the lots that are left."""
+    def fill(self, lots: int, matches: list[Match], own: str | None = None) -> int:
+        """Trade with the queue until it or ``lots`` is used up; return the lots that are left.
+
+        An order of the account ``own`` at its head stops it, too.
+        """
         order = self.head
         while order is not None:
+            if own is not None and order.request.account == own:
+                break
             shown = order.shown
             if lots < shown:
                 if lots:
@@ -119,20 +124,18 @@ class PriceLevel:
             lots -= shown
             if order.hidden:
                 self.use_up(order)
+                order = self.head
+                continue
+            after = self.head = order.after  # the head leaves: done here, as it is done so often
+            if after is None:
+                self.tail = None
             else:
-                self._drop_head(order)
-            order = self.head
+                after.before = None
+            self.lots -= shown
+            order.shown = 0
+            order.level = order.after = None
+            order = after
         return lots
-
-    def _drop_head(self, order: Order) -> None:
-        self.lots -= order.shown
-        after = self.head = order.after
-        if after is None:
-            self.tail = None
-        else:
-            after.before = None
-        order.shown = 0
-        order.level = order.after = None
 
     def hit(self, order: Order, lots: int) -> None:
         """Take ``lots`` of what ``order`` shows, its whole slice at most."""

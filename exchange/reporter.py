@@ -6,7 +6,7 @@ from typing import Final
 from exchange.floor import Floor
 from exchange.grid import Grid
 from exchange.price_level import Order
-from exchange.rules import Fees, Refusal
+from exchange.rules import NO_FEE, Fees, Refusal
 from market.events import Trade
 from market.orders import (
     AmendRejected,
@@ -78,7 +78,7 @@ class Reporter:
                 account=order.request.account,
                 symbol=self._symbol,
                 time=self._floor.time,
-                quantity=self._quantities.value(order.total),
+                quantity=self._quantities.values[order.total],
                 price=self._prices.value(order.price) if order.key else None,
             )
         )
@@ -115,7 +115,7 @@ class Reporter:
                 account=order.request.account,
                 symbol=self._symbol,
                 time=self._floor.time,
-                quantity=self._quantities.value(lots),
+                quantity=self._quantities.values[lots],
             )
         )
 
@@ -127,7 +127,7 @@ class Reporter:
                 account=order.request.account,
                 symbol=self._symbol,
                 time=self._floor.time,
-                quantity=self._quantities.value(lots),
+                quantity=self._quantities.values[lots],
                 reason=reason,
             )
         )
@@ -140,7 +140,7 @@ class Reporter:
                 account=order.request.account,
                 symbol=self._symbol,
                 time=self._floor.time,
-                quantity=self._quantities.value(lots),
+                quantity=self._quantities.values[lots],
             )
         )
 
@@ -149,10 +149,13 @@ class Reporter:
         floor, symbol = self._floor, self._symbol
         facts, time = floor.facts, floor.time
         trade_id = floor.trades = floor.trades + 1
-        price, quantity = self._prices.value(ticks), self._quantities.value(lots)
-        made, taken = maker.request, taker.request
-        units = ticks * lots
-        facts.append(
+        price, quantity = self._prices.values[ticks], self._quantities.values[lots]
+        made, taken, fees = maker.request, taker.request, self._fees
+        maker_fee = taker_fee = NO_FEE
+        if fees.due:
+            maker_fee = fees.maker(ticks * lots)
+            taker_fee = fees.taker(ticks * lots) if second is TAKER else maker_fee
+        facts += (
             Trade(
                 symbol=symbol,
                 price=price,
@@ -160,9 +163,7 @@ class Reporter:
                 side=taken.side,
                 trade_id=trade_id,
                 time=time,
-            )
-        )
-        facts.append(
+            ),
             OrderFilled(
                 order_id=maker.id,
                 account=made.account,
@@ -171,12 +172,10 @@ class Reporter:
                 side=made.side,
                 price=price,
                 quantity=quantity,
-                fee=self._fees.maker(units),
+                fee=maker_fee,
                 liquidity=MAKER,
                 trade_id=trade_id,
-            )
-        )
-        facts.append(
+            ),
             OrderFilled(
                 order_id=taker.id,
                 account=taken.account,
@@ -185,10 +184,10 @@ class Reporter:
                 side=taken.side,
                 price=price,
                 quantity=quantity,
-                fee=self._fees.taker(units) if second is TAKER else self._fees.maker(units),
+                fee=taker_fee,
                 liquidity=second,
                 trade_id=trade_id,
-            )
+            ),
         )
 
     def changed(self, state: TradingState, reason: str, until: datetime | None) -> None:

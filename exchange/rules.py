@@ -110,6 +110,14 @@ class Limits:
         """Return the worst key that an order without a limit may take: the edge of the band."""
         return -self.high if side is BUY else self.low
 
+    def allow(self, limit: int, lots: int) -> bool:
+        """Whether `refusal` finds nothing, whatever the price of an order without one."""
+        if limit:
+            inside = self.low <= limit <= self.high and limit * lots >= self.min_units
+        else:
+            inside = not self.min_units
+        return inside and lots <= self.max_lots
+
     def refusal(self, limit: int, likely: int, lots: int) -> Refusal | None:
         """Return what forbids ``lots`` at the price ``limit``, if anything.
 
@@ -148,13 +156,14 @@ class Limits:
 class Fees:
     """What each side of a trade pays, exactly, in the quote currency."""
 
-    __slots__ = ("_context", "_maker", "_taker")
+    __slots__ = ("_context", "_maker", "_taker", "due")
 
     def __init__(self, rules: Rules, prices: Grid, quantities: Grid) -> None:
         self._context = Context(prec=100)
         unit = self._context.multiply(prices.step, quantities.step)
         self._maker = self._context.multiply(unit, rules.maker_fee_bps.scaleb(-4))
         self._taker = self._context.multiply(unit, rules.taker_fee_bps.scaleb(-4))
+        self.due = bool(self._maker or self._taker)  # whether there are any
 
     def maker(self, units: int) -> Decimal:
         """Return the fee of the resting side of ``units`` = ticks x lots."""

@@ -36,6 +36,7 @@ class Settlement:
         self.funds: Funds | None = None
         self._placing: tuple[PlaceOrder, Account] | None = None
         self._booked = 0
+        self.newest: Ticket | None = None  # of the orders that were accepted
         self._rules: dict[type[Fact], Callable[[Any], None]] = {
             Trade: self._traded,
             OrderAccepted: self._accepted,
@@ -54,9 +55,9 @@ class Settlement:
     def book(self, facts: Sequence[Fact]) -> None:
         """Book those of a command's facts so far that were not booked before."""
         rules = self._rules
-        while self._booked < len(facts):
-            fact = facts[self._booked]
-            self._booked += 1
+        new = facts[self._booked :] if self._booked else facts
+        self._booked = len(facts)
+        for fact in new:
             rule = rules.get(type(fact))
             if rule is not None:
                 rule(fact)
@@ -87,6 +88,7 @@ class Settlement:
         account.traded = True
         self.ledger.add(account)
         self.blotter.add(ticket)
+        self.newest = ticket
         self._reserve(ticket, account, fact.quantity)
         if price is not None:
             self.marks.setdefault(order.symbol, price)

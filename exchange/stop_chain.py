@@ -38,6 +38,9 @@ class StopChain:
     def run(self) -> None:
         """Carry out what was set off: a queue, so that each stop ends before the next begins."""
         session = self._session
+        if not self._stops:
+            session.low = session.high = 0
+            return
         chain: deque[Order] = deque()
         while True:
             if session.high:

@@ -27,6 +27,9 @@ class StopOrders:
         self._sells: list[Waiting] = []
         self._places: dict[int, Waiting] = {}
 
+    def __len__(self) -> int:
+        return len(self._places)
+
     def __contains__(self, order: Order) -> bool:
         return order.id in self._places
 

@@ -72,16 +72,22 @@ class Venue(VenueView):
 
     def handle(self, command: AnyCommand, time: datetime) -> Outcome:
         """Carry out a command; ``time`` never goes back."""
-        before, self.time = self.time, max(time, self.time)
-        due = self._engine.advance(self.time)
-        if due:
-            self._settlement.finish(due)
+        before = self.time
+        if time > before:
+            self.time = time
+        due = self._overdue() if self._engine.is_due(self.time) else []
         outcome = self._handlers[type(command)](command)
         if due:
             return outcome._replace(facts=[*due, *outcome.facts])
         if not outcome.changed:
             self.time = before  # so that the state is the same with and without it
         return outcome
+
+    def _overdue(self) -> list[Fact]:
+        """Let happen what the passing of time brings."""
+        facts = self._engine.advance(self.time)
+        self._settlement.finish(facts)
+        return facts
 
     # --- orders ---------------------------------------------------------------------------------
 
@@ -114,11 +120,9 @@ class Venue(VenueView):
 
     def _settled(self, facts: Sequence[Fact], order_id: int) -> Ticket:
         """Book the facts and return the ticket, which the same facts may have made the oldest."""
-        self._settlement.book(facts[:1])
-        ticket = self.blotter.find(order_id)
         self._settlement.finish(facts)
-        ticket = ticket or self.blotter.find(order_id)
-        if ticket is None:
+        ticket = self._settlement.newest
+        if ticket is None or ticket.order_id != order_id:
             raise LookupError(f"order {order_id} was neither accepted nor refused")
         return ticket
 

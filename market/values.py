@@ -12,7 +12,7 @@ from market.errors import InvalidSymbolError, InvalidValueError, OffGridError
 Symbol = NewType("Symbol", str)
 
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,10}", re.ASCII)
-_LIMIT: Final = Decimal(10) ** 12  # with 12 decimals: products stay exact in 50 digits
+LIMIT: Final = Decimal(10) ** 12  # with 12 decimals: products stay exact in 50 digits
 
 
 def symbol(text: str) -> Symbol:
@@ -76,7 +76,7 @@ class Instrument:
 def step(size: Decimal) -> Decimal:
     """Return ``size`` as the step of a grid; raise InvalidValueError when it can be none."""
     exponent = size.as_tuple().exponent
-    if not size.is_finite() or size <= 0 or size >= _LIMIT or int(exponent) < -12:
+    if not size.is_finite() or size <= 0 or size >= LIMIT or int(exponent) < -12:
         raise InvalidValueError(f"{size} must be in [10^-12, 10^12)")
     return size
 
@@ -88,7 +88,7 @@ def on_grid(what: str, value: Decimal, step: Decimal) -> Decimal:
         OffGridError: it is not a positive multiple of ``step``, or not below 10^12.
     """
     try:
-        if 0 < value < _LIMIT:
+        if 0 < value < LIMIT:
             written = value.quantize(_unit(step))
             if written == value and not written % step:
                 return written

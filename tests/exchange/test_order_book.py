@@ -168,5 +168,5 @@ def test_a_grid_remembers_only_so_much() -> None:
     grid = Grid("price", Decimal(1))
     for steps in range(1, 70_000):
         assert grid.whole(grid.value(steps)) == steps
-    assert len(grid._values) <= 1 << 16
+    assert len(grid.values) <= 1 << 16
     assert len(grid._wholes) <= 1 << 16
