@@ -109,9 +109,17 @@ class Hub:
         self._batches_at, self._batches_bytes = 0, 0
         self._blocks: dict[tuple[Filter, int], Batch] = {}
         self._blocks_bytes = 0
-        self._frame_of = _Forms(epoch)
         self._interned: dict[tuple[str, str], tuple[str, str]] = {}
         self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def epoch(self) -> str:
+        """The life of this history; a log may know an earlier one, or begin another."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: str) -> None:
+        self._epoch, self._frame_of = epoch, _Forms(epoch)
 
     # -- the publisher's side ------------------------------------------------------------------
 
@@ -125,7 +133,7 @@ class Hub:
             self._unlogged.append(kept)
         for wake in self._listeners:
             wake()
-        return EventId(self.epoch, n)
+        return EventId(self._epoch, n)
 
     def begin(self, after: int) -> None:
         """Number on from event ``after`` of an earlier process; nothing was published yet."""
