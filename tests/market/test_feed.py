@@ -21,6 +21,7 @@ from market.hub import Hub
 from market.server import ServerSettings
 from market.wire import FACTS, Decoder, EventId, encode, frame
 from tests.builders import EPOCH, Market, a_hub, a_tick
+from tests.market.unclosed import unclosed
 from tests.streams import eventually, raw_server, served
 
 
@@ -443,6 +444,31 @@ async def test_leaving_the_loop_closes_the_connection() -> None:
                 if isinstance(fact, Tick):
                     break
         await eventually(lambda: on.endpoint.admission.open == 0, within_s=2)
+
+
+@pytest.mark.parametrize("server", ["answers", "says nothing", "refuses"])
+async def test_a_feed_that_is_cancelled_while_it_connects_leaves_no_socket(server: str) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if server == "answers":
+            writer.write(said(framed(1, 2)))
+        await reader.read()
+
+    rng = Random(4)
+    with unclosed() as left:
+        async with raw_server(handle) as url, httpx.AsyncClient(trust_env=False) as client:
+            place = "http://127.0.0.1:9" if server == "refuses" else url
+            for _ in range(60):
+                reading = asyncio.create_task(all_facts(Feed(place, client=client)))
+                for _ in range(rng.randrange(40)):
+                    await asyncio.sleep(0)
+                for _ in range(rng.randrange(1, 4)):  # whoever ends a task may insist
+                    reading.cancel()
+                    await asyncio.sleep(0)
+                await asyncio.wait([reading], timeout=5)
+                assert reading.cancelled()
+
+    assert left == []
 
 
 async def test_it_reads_on_across_restarts_of_our_server_without_loss() -> None:
