@@ -97,7 +97,8 @@ def main(arguments: Sequence[str] | None = None, env: Environment | None = None)
 
 
 def _run(source: Source, settings: SourceSettings, *, failed: int) -> int:
-    app, server = create_app(source, settings.stream), settings.server
+    app = create_app(source, settings.stream, cors_origins=settings.cors_origins)
+    server = settings.server
     log.info("starting", symbol=source.symbol, url=f"http://{server.host}:{server.port}/stream")
     try:
         asyncio.run(serve(app, server, source.hub.close))

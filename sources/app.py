@@ -2,12 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import repeat
 
 import structlog
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from market.clock import Clock, SystemClock
@@ -25,7 +27,9 @@ from sources.ticker import Ticker, bursts, regular
 log = structlog.get_logger("sources.app")
 
 
-def create_app(source: Source, settings: StreamSettings) -> Starlette:
+def create_app(
+    source: Source, settings: StreamSettings, *, cors_origins: Sequence[str] = ()
+) -> Starlette:
     """Return the application of a source; its ticks begin with the lifespan."""
 
     @asynccontextmanager
@@ -40,6 +44,15 @@ def create_app(source: Source, settings: StreamSettings) -> Starlette:
         routes=[
             Route("/stream", SourceStream(source, settings), methods=["GET"]),
             Route("/health", source.health, methods=["GET"]),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=cors_origins,
+                allow_methods=["GET"],
+                allow_headers=["*"],
+                expose_headers=["Retry-After"],
+            )
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -30,6 +30,7 @@ class SourceSettings:
     history: int
     stream: StreamSettings
     server: ServerSettings
+    cors_origins: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, env: Environment, of: Symbol) -> Self:
@@ -42,6 +43,7 @@ class SourceSettings:
             history=env.read("HISTORY", whole(1, 100_000_000)),
             stream=StreamSettings.from_env(env),
             server=ServerSettings.from_env(env, f"{of}_PORT"),
+            cors_origins=env.read("CORS_ORIGINS", words, default=()),
         )
 
 

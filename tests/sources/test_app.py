@@ -26,7 +26,7 @@ START = datetime(2022, 1, 1, tzinfo=UTC)
 
 @asynccontextmanager
 async def on_air(source: Source) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
-    app = create_app(source, StreamSettings())
+    app = create_app(source, StreamSettings(), cors_origins=["*"])
     async with (
         serving(app, ServerSettings(), source.hub.close) as url,
         httpx.AsyncClient(trust_env=False) as client,
@@ -233,3 +233,18 @@ async def test_even_the_shortest_history_carries_a_recording(market: Market, his
         facts = await all_of(Feed(f"{url}/stream", client=client, retry_cap_s=0.01))
 
     assert [fact.seq for fact in facts if isinstance(fact, Tick)] == list(range(1, 31))
+
+
+async def test_a_page_of_any_allowed_origin_may_read_on_from_its_last_id(market: Market) -> None:
+    page = {"Origin": "http://page.example"}
+    wish = {"Access-Control-Request-Method": "GET"}
+    wish |= {"Access-Control-Request-Headers": "last-event-id"}
+    async with on_air(a_live_source(market)) as (url, client):
+        asked = await client.options(f"{url}/stream", headers=page | wish)
+        async with client.stream("GET", f"{url}/stream", headers=page) as response:
+            told = response.headers
+
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] == "*"
+    assert "last-event-id" in asked.headers["access-control-allow-headers"]
+    assert told["access-control-allow-origin"] == "*"
