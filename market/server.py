@@ -25,6 +25,8 @@ SEND_BUFFER_BYTES: Final = 64 * 1024
 UNSENT_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 16 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_PIPELINED: Final = 4
+"""Requests that wait behind the one being answered, before the client has to wait."""
 ACCEPTING_TURNS: Final = 3
 """Of the loop, from the accepting of a connection until it is there to be ended with the others."""
 LAST_S: Final = 5.0
@@ -145,6 +147,8 @@ class Connection(HttpToolsProtocol):
             self._refuse(431, "request-header-fields-too-large", "The head is too long.")
         else:
             super().on_headers_complete()
+            if 0 < len(self.pipeline) <= MAX_PIPELINED:
+                self.flow.resume_reading()  # or nobody hears that the client has left
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body, of a request that was not refused."""
@@ -222,9 +226,12 @@ async def _without_chunks(
 
     async def send_plain(message: Message) -> None:
         if message["type"] == "http.response.start":
-            names = {name.lower() for name, _ in message["headers"]}
+            headers = [each for each in message["headers"] if each[0].lower() != b"connection"]
+            names = {name.lower() for name, _ in headers}
             cycle.chunked_encoding = None if b"content-length" in names else False
-        if message["type"] == "http.response.start" or cycle.expected_content_length:
+            await send({**message, "headers": headers})
+            return
+        if cycle.expected_content_length:
             await send(message)
             return
         cycle.expected_content_length = len(message.get("body", b""))

@@ -16,7 +16,7 @@ from market.clock import ManualClock
 from market.settings import Environment
 from market.streaming import StreamEndpoint, StreamSettings
 from tests.builders import EPOCH, Market, a_book, a_hub, a_source_state, a_tick, a_trade
-from tests.streams import Answer, Block, Proof, asked, eventually, request, served
+from tests.streams import Answer, Block, Proof, asked, connected, eventually, request, served
 from tests.streams import answer as http_answer
 
 
@@ -340,6 +340,16 @@ async def test_an_old_http_1_0_client_reads_a_body_without_chunks(kind: Kind) ->
     assert "transfer-encoding" not in answer.headers
     assert b"event: shutdown\n" in rest
     assert rest.endswith(b"\n\n")
+
+
+async def test_an_old_client_hears_of_its_connection_once(kind: Kind) -> None:
+    async with served(a_hub(), kind) as on, connected(on.url()) as (reader, writer):
+        writer.write(request(on.url(), version="1.0"))
+        head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).lower()
+
+    assert [line for line in head.split(b"\r\n") if line.startswith(b"connection:")] == [
+        b"connection: close"
+    ]
 
 
 async def test_at_most_one_tick_a_symbol_a_window(kind: Kind) -> None:
