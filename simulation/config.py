@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 DAY_S: Final = 86_400.0
 MOST_AGENTS: Final = 10_000
+OURS: Final = {"ORDERS_KEPT": "1000"}  # nobody asks for closed orders: memory is flat in the days
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 
 
@@ -101,8 +102,8 @@ class RunConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def environment(self) -> Environment:
-        """The settings in force: the template's, then those of the file, symbols in order."""
-        variables = dict(EnvFile(ROOT / ".env_template").file_values)
+        """The settings in force: the template's, ours, then the file's; symbols in order."""
+        variables = EnvFile(ROOT / ".env_template").file_values | OURS
         variables |= {name: _text(value) for name, value in self.settings.items()}
         env = Environment(variables)
         ordered = sorted(market_symbols(env))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +19,7 @@ from bots.bot import Bot
 from bots.catalog import find
 from bots.desk import Desk
 from bots.exchange_client import ExchangeClient
+from bots.own_orders import OwnOrders, account_feed
 from bots.runner import Runner
 from bots.settings import Settings as BotSettings
 from bots.strategy import Strategy
@@ -199,7 +201,9 @@ class LiveRun:
             ExchangeClient(client, url, rng=Random(1)), account=ACCOUNT, clock=SystemClock()
         )
         feed = Feed(f"{url}/stream?symbols=TCS", client=client)
-        return Runner(bot, feed, desk, session="live", status_s=1000, clock=SystemClock(), log=log)
+        account = partial(account_feed, url, ACCOUNT, client=client, key=None, silence_s=45.0)
+        own, clock = OwnOrders(account, log=log), SystemClock()
+        return Runner(bot, feed, desk, own, session="live", status_s=1000, clock=clock, log=log)
 
     def _strategy(self) -> Strategy:
         self.heard.append(Heard(find(STRATEGY)()))
