@@ -1,6 +1,7 @@
 """The exchange ends, by itself or by force, and starts again: nothing that was answered is lost."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -190,9 +191,9 @@ async def test_a_journal_that_fails_ends_the_exchange_and_answers_nothing_untrue
 # --- real processes ---
 
 
-async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[dict[str, Any]]:
+async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[bytes]:
     """Place orders until the exchange is gone; return those that were answered."""
-    answered: list[dict[str, Any]] = []
+    answered: list[bytes] = []
     random = Random(f"{name} {turn}")
     while True:
         body: dict[str, Any] = {
@@ -209,23 +210,23 @@ async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[dict[st
         except httpx.TransportError:
             return answered
         if got.status_code == 200:
-            answered.append(got.json())
+            answered.append(got.content)
 
 
 @pytest.mark.timeout(120)
 async def test_an_answered_order_survives_kill_9_and_none_is_invented(tmp_path: Path) -> None:
     names = [f"bot{n}" for n in range(4)]
-    answered: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    answered: dict[str, list[bytes]] = {name: [] for name in names}
     async with a_source() as source:
         process = Process(tmp_path, source)
         async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
-            for turn in range(4):
+            for turn in range(6):
                 await process.start()
                 await open_for_orders(client)
                 for name in names:
                     await check_orders(client, name, answered[name])
                 jobs = [asyncio.create_task(trade(client, name, turn)) for name in names]
-                await asyncio.sleep(0.15 + 0.1 * turn)
+                await asyncio.sleep(0.1 + 0.05 * turn)
                 await process.end()
                 for name, orders in zip(names, await asyncio.gather(*jobs), strict=True):
                     answered[name] += orders
@@ -243,14 +244,17 @@ async def test_an_answered_order_survives_kill_9_and_none_is_invented(tmp_path: 
     assert "0 differ" in told
 
 
-async def check_orders(
-    client: httpx.AsyncClient, name: str, answered: list[dict[str, Any]]
-) -> None:
+async def check_orders(client: httpx.AsyncClient, name: str, answers: list[bytes]) -> None:
     """Assert that every answered order is there as it was, and no other but the one in flight."""
     got = await client.get(f"/orders?account={name}")
     found = {one["order_id"]: one for one in got.json()} if got.status_code == 200 else {}
+    answered = [json.loads(answer) for answer in answers]
     for order in answered:
         assert found.pop(order["order_id"]) == order
+    for order, answer in [*zip(answered, answers, strict=True)][-20:]:
+        members = ("account", "symbol", "side", "quantity", "client_order_id")
+        again = await client.post("/orders", json={member: order[member] for member in members})
+        assert again.content == answer
     rounds = {order["client_order_id"].partition("-")[0] for order in found.values()}
     assert len(found) == len(rounds), "at most the one that was not answered, in each round"
     account = (await client.get(f"/accounts/{name}")).json()
