@@ -4,18 +4,27 @@
 
 Three jobs. The *day*: three symbols, ten bots, house and risk on, with and without a journal, and
 the default market of two bots; for ``--hours`` of virtual time, told per day. The *turns*: one
-symbol, one strategy that buys on a dip and sells on a peak over three prices, market orders, the
-same prices for everyone, for ``--ticks`` ticks: what event-driven backtesters do. It is not equal
-work in our favor: a peer fills an order at the next bar's price; ours goes through an order book of
-ten levels that is quoted anew at every tick, an exact ledger, and a log of every fact. The
-*orders*: ten agents that order at random, against bourse, whose order book is Rust.
+symbol, one strategy that buys on a peak and sells on a dip over three prices, market orders, the
+same prices for everyone, for ``--ticks`` ticks, prepared before the clock starts where a peer lets
+one: no risk, no indicators, no charts, no report. It is not equal work in our favor: a peer fills
+an order at the next bar's price; ours goes through an order book of ten levels that is quoted anew
+at every tick, an exact ledger, and a log of every fact. The *orders*: ten agents that order at
+random, against bourse, whose order book is Rust.
+
+Who of them is event-driven, by how it works: in PyAlgoTrade a feed emits bars to those who have
+subscribed, the broker first, and orders come back to the strategy as events; in Basana a dispatcher
+orders the events of all sources by time and awaits their handlers, balances are decimals; in
+backtrader with ``runonce=False`` the engine steps bar by bar, delivers what the broker notified,
+and calls ``next`` (with ``runonce=True``, its cheapest setup, indicators come in vectors before the
+same steps). backtesting.py is a loop over the rows of one table: no queue, no dispatch, one asset.
 
 Peers are not installed with this project. ``FOLDER`` has a folder for each, made by
-``pip install --target FOLDER/NAME NAME``: backtrader, backtesting, bourse. One that is missing is
-left out with a notice. Times are those of the processor (`time.process_time`), in a process each.
+``pip install --target FOLDER/NAME NAME``. One that is missing is left out with a notice. Times are
+those of the processor (`time.process_time`), in a process each.
 """
 
 import argparse
+import asyncio
 import csv
 import json
 import os
@@ -24,6 +33,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 from random import Random
@@ -31,7 +41,7 @@ from time import process_time
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PEERS: Final = ("backtrader", "backtesting", "bourse")
+PEERS: Final = ("backtrader", "pyalgotrade", "basana", "backtesting", "bourse")
 AGENTS: Final = 10
 SYMBOLS: Final = 3
 BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,6 +56,34 @@ def prices(count: int) -> list[float]:
         price = max(5_000, min(15_000, price + rng.randint(-10, 10)))
         found.append(price / 100)
     return found
+
+
+class Turner:
+    """The rule of the turns as a strategy of ours: buys a peak when flat, sells a dip when not."""
+
+    def __init__(self) -> None:
+        self._last: list[Decimal] = []
+        self._held = Decimal(0)
+
+    def decide(self, fact: Any) -> tuple[Any, ...]:
+        """Return an order on a turn."""
+        from bots.strategy import buy, sell
+
+        if fact.kind == "order_filled":
+            self._held += fact.side.sign * fact.quantity
+        if fact.kind != "tick":
+            return ()
+        last = self._last
+        last.append(fact.price)
+        if len(last) < 3:
+            return ()
+        before, middle, now = last
+        del last[0]
+        if before < middle > now and not self._held:
+            return (buy("TCS", 5),)
+        if before > middle < now and self._held:
+            return (sell("TCS", self._held),)
+        return ()
 
 
 # --- ours -----------------------------------------------------------------------------------------
@@ -72,11 +110,12 @@ def our_day(hours: float, *, ten: bool, journaled: bool, risk: bool = True) -> F
     return {"seconds": seconds, "ticks": result.ticks, "orders": result.orders}
 
 
-def our_turns(ticks: int) -> Figures:
-    """Run one hamster on the prices, as a backtest."""
+def our_turns(ticks: int, *, journaled: bool = False, risk: bool = False) -> Figures:
+    """Run one `Turner` on the prices, as a backtest."""
     from simulation.backtest import backtest
     from simulation.config import AgentConfig, RecordingConfig, RunConfig
     from simulation.event_log import EventLog
+    from simulation.journal import journal
     from simulation.run import Simulation
 
     with tempfile.TemporaryDirectory() as folder:
@@ -88,12 +127,13 @@ def our_turns(ticks: int) -> Figures:
                 time = BEGIN + timedelta(seconds=number)
                 writer.writerow((time.isoformat(), f"{price:.2f}"))
         settings = {"SYMBOLS": "TCS", "PORTFOLIO": "TCS:1"}
-        agent = AgentConfig(strategy="hamster", amount=5)
+        agent = AgentConfig(strategy=f"{__file__}:Turner", amount=5)
         config = backtest(agent, [str(path)], RecordingConfig(file=""), settings)
         table = {name: getattr(config, name) for name in config.__struct_fields__}
-        config = RunConfig(**{**table, "risk": type(config.risk)(on=False)})
-        with EventLog() as log:
-            market = Simulation(config, 7, log)
+        config = RunConfig(**{**table, "risk": type(config.risk)(on=risk)})
+        kept = Path(folder) / "journal.sqlite" if journaled else None
+        with EventLog() as log, journal(kept, config) as keeping:
+            market = Simulation(config, 7, log, keeping)
             begin = process_time()
             result = market.run()
             seconds = process_time() - begin
@@ -123,8 +163,8 @@ def our_orders(steps: int) -> Figures:
 # --- peers ----------------------------------------------------------------------------------------
 
 
-def backtrader_turns(ticks: int) -> Figures:
-    """Run the same rule in backtrader, bar by bar (its event mode)."""
+def backtrader_turns(ticks: int, *, at_once: bool = False) -> Figures:
+    """Run the same rule in backtrader, bar by bar; ``at_once`` is its setup for speed."""
     import numpy as np
     import pandas as pd
 
@@ -148,13 +188,100 @@ def backtrader_turns(ticks: int) -> Figures:
                 self.sell(size=5)
                 orders[0] += 1
 
-    cerebro = backtrader.Cerebro(runonce=False, stdstats=False)
+    cerebro = backtrader.Cerebro(runonce=at_once, stdstats=False)
     cerebro.adddata(backtrader.feeds.PandasData(dataname=frame))
     cerebro.addstrategy(Turns)
     cerebro.broker.setcash(1_000_000)
     begin = process_time()
     cerebro.run()
     return {"seconds": process_time() - begin, "ticks": ticks, "orders": orders[0]}
+
+
+def pyalgotrade_turns(ticks: int) -> Figures:
+    """Run the same rule in PyAlgoTrade, from bars in memory."""
+    bar: Any = import_module("pyalgotrade.bar")
+    memory: Any = import_module("pyalgotrade.barfeed.membf")
+    strategy: Any = import_module("pyalgotrade.strategy")
+    second = bar.Frequency.SECOND
+
+    class Feed(memory.BarFeed):  # type: ignore[misc]
+        def barsHaveAdjClose(self) -> bool:  # noqa: N802 - its name
+            return False
+
+    begin = BEGIN.replace(tzinfo=None)
+    bars = [
+        bar.BasicBar(begin + timedelta(seconds=n), *[price] * 4, 1000.0, None, second)
+        for n, price in enumerate(prices(ticks))
+    ]
+    feed = Feed(second)
+    feed.addBarsFromSequence("TCS", bars)
+    orders = [0]
+
+    class Turns(strategy.BacktestingStrategy):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(feed, 1_000_000)
+            self.last: list[float] = []
+
+        def onBars(self, bars: Any) -> None:  # noqa: N802 - its name
+            last = self.last
+            last.append(bars["TCS"].getClose())
+            if len(last) < 3:
+                return
+            before, middle, now = last
+            del last[0]
+            held = self.getBroker().getShares("TCS")
+            if before < middle > now and not held:
+                self.marketOrder("TCS", 5)
+                orders[0] += 1
+            elif before > middle < now and held:
+                self.marketOrder("TCS", -held)
+                orders[0] += 1
+
+    turns = Turns()
+    began = process_time()
+    turns.run()
+    return {"seconds": process_time() - began, "ticks": ticks, "orders": orders[0]}
+
+
+def basana_turns(ticks: int) -> Figures:
+    """Run the same rule in Basana, from bars in memory, with endless liquidity."""
+    basana: Any = import_module("basana")
+    exchanges: Any = import_module("basana.backtesting.exchange")
+    liquidity: Any = import_module("basana.backtesting.liquidity")
+    pair, second, amount = basana.Pair("TCS", "USD"), timedelta(seconds=1), Decimal(5)
+
+    def bar(number: int, price: Decimal) -> Any:
+        begin = BEGIN + number * second
+        made = basana.Bar(begin, pair, price, price, price, price, Decimal(1000), second)
+        return basana.BarEvent(begin + second, made)
+
+    found = [Decimal(f"{price:.2f}") for price in prices(ticks)]
+    events = [bar(number, price) for number, price in enumerate(found)]
+    dispatcher = basana.backtesting_dispatcher()
+    exchange = exchanges.Exchange(
+        dispatcher, {"USD": Decimal(1_000_000)}, liquidity.InfiniteLiquidity
+    )
+    exchange.add_bar_source(basana.FifoQueueEventSource(events=events))
+    last: list[Decimal] = []
+    orders = [0]
+
+    async def turn(event: Any) -> None:
+        last.append(event.bar.close)
+        if len(last) < 3:
+            return
+        before, middle, now = last
+        del last[0]
+        if before < middle > now or before > middle < now:
+            held = (await exchange.get_balance("TCS")).available
+            if (middle > now) is not (held > 0):
+                side = basana.OrderOperation.SELL if held else basana.OrderOperation.BUY
+                await exchange.create_market_order(side, pair, amount)
+                orders[0] += 1
+
+    exchange.subscribe_to_bar_events(pair, turn)
+    began = process_time()
+    asyncio.run(dispatcher.run())
+    return {"seconds": process_time() - began, "ticks": ticks, "orders": orders[0]}
 
 
 def backtesting_turns(ticks: int) -> Figures:
@@ -222,7 +349,13 @@ def jobs(hours: float, ticks: int) -> dict[str, Callable[[], Figures]]:
         "day, 10 bots, risk, journaled": lambda: our_day(hours, ten=True, journaled=True),
         "day, 10 bots": lambda: our_day(hours, ten=True, journaled=False, risk=False),
         "turns, sandpit": lambda: our_turns(ticks),
+        "turns, journaled, sandpit": lambda: our_turns(ticks, journaled=True),
+        "turns, risk, sandpit": lambda: our_turns(ticks, risk=True),
+        "turns, risk, journaled, sandpit": lambda: our_turns(ticks, journaled=True, risk=True),
         "turns, backtrader": lambda: backtrader_turns(ticks),
+        "turns, runonce, backtrader": lambda: backtrader_turns(ticks, at_once=True),
+        "turns, pyalgotrade": lambda: pyalgotrade_turns(ticks),
+        "turns, basana": lambda: basana_turns(ticks),
         "turns, backtesting": lambda: backtesting_turns(ticks),
         "orders, sandpit": lambda: our_orders(ticks // 20),
         "orders, bourse": lambda: bourse_orders(ticks // 20),
