@@ -7,6 +7,7 @@ were told what did not happen. Then both streams begin a new epoch: whoever resu
 snapshot, and no number that was void is given out again under the same epoch.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -78,6 +79,7 @@ class Audience:
         self._told = self._orders_kept = Head()
         self._heard: int | None = None
         self._last_trade_id = 0
+        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self.void: Head | None = None
 
     # -- after a start -------------------------------------------------------------------------
@@ -147,20 +149,27 @@ class Audience:
     def tell(self, at: Head, facts: Sequence[Fact]) -> None:
         """Publish the facts of the record ``at``, each on the stream that it belongs to."""
         self._told = at
-        is_new, is_new_to_owners = (at > self._marks[of] for of in (self._market, self._orders))
-        public, private = list[Fact](), list[Fact]()
+        if at > self._marks[self._orders]:
+            self._orders.publish(*filter(_is_of_a_customer, facts))
+        if at > self._marks[self._market]:
+            self._tell_market([f for f in facts if isinstance(f, Trade | TradingStateChanged)])
+        while self._waiting and self._waiting[0][0] <= at.seq:
+            self._waiting.popleft()[1]()
+
+    def _tell_market(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
-            if isinstance(fact, OrderFact):
-                if fact.account not in UNLIMITED and is_new_to_owners:
-                    private.append(fact)
-            elif isinstance(fact, Trade | TradingStateChanged) and is_new:
-                public.append(fact)
-        self._orders.publish(*private)
-        self._market.publish(*public)
-        for fact in public:
+            self._market.hub.publish(fact)
             self._recent.take(fact)
             if isinstance(fact, Trade):
                 self._history.take(fact)
+        self._market.ease()
+
+    def when_told(self, seq: int, act: Callable[[], None]) -> None:
+        """Call ``act`` when the newest record, ``seq``, is told and the next one is not yet."""
+        if seq <= max(self._told, self._marks[self._orders]).seq:
+            act()
+        else:
+            self._waiting.append((seq, act))
 
     def commit(self) -> None:
         """Keep what was told so far."""
@@ -178,3 +187,7 @@ class Audience:
     def _orders_note(self) -> str:
         told = max(self._told, self._marks[self._orders])
         return msgspec.json.encode(Note(journal=told.seq, link=told.link)).decode()
+
+
+def _is_of_a_customer(fact: Fact) -> bool:
+    return isinstance(fact, OrderFact) and fact.account not in UNLIMITED

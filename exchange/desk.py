@@ -113,6 +113,14 @@ class Desk:
             await self._journal.flushed()
         return answer
 
+    async def settled(self) -> None:
+        """Return when the journal has all that was decided so far: no answer may outrun it.
+
+        Raises:
+            JournalError: it failed.
+        """
+        await self._journal.flushed()
+
     def move(self, tick: Tick) -> None:
         """Let the venue know of a price; of several in one turn of the event loop, the newest."""
         if not self._moved:

@@ -9,6 +9,7 @@ from typing import Final
 
 import httpx
 import structlog
+from msgspec import structs
 
 from exchange.audience import Audience, Note
 from exchange.candle_stream import CandleStream
@@ -27,7 +28,7 @@ from exchange.streams import DEFAULT_KINDS, MARKET_FACTS, ORDER_FACTS, AccountSn
 from market.clock import Clock
 from market.events import Fact, Snapshot, State, Tick
 from market.feed import Feed
-from market.hub import Filter
+from market.hub import Filter, Reader
 from market.orders import Status
 
 log = structlog.get_logger("exchange")
@@ -85,6 +86,7 @@ class Exchange:
         self._audience = Audience(
             self.market, self.orders, self.recent, self.history, lambda: self.merging.read_to
         )
+        self._standings: dict[str, AccountSnapshot] = {}
         self.leaving = asyncio.Event()
         self._silent = set(settings.instruments)  # an opening venue has heard of none
         self.desk = self._open_desk()
@@ -189,8 +191,31 @@ class Exchange:
             },
         )
 
+    async def account_reader(self, wishes: Filter, last_id: str | None) -> Reader:
+        """Return a reader of an account's stream, once the journal has what its snapshot tells.
+
+        The snapshot is of now. It is given out when all that led to it is told, and nothing that
+        came later: so it fits between two events, whatever goes on meanwhile.
+        """
+        (name,) = wishes.subjects or ("",)
+        standing = self._standing(name)
+        made: asyncio.Future[Reader] = asyncio.get_running_loop().create_future()
+
+        def make() -> None:
+            if not made.done():  # whoever asked may have gone
+                self._standings[name] = standing
+                made.set_result(self.orders.hub.reader(wishes, last_id))
+                del self._standings[name]
+
+        self._audience.when_told(self.desk.head, make)
+        return await made
+
     def _account_snapshot(self, wishes: Filter, event_id: str) -> Fact:
         (name,) = wishes.subjects or ("",)
+        standing = self._standings.get(name) or self._standing(name)
+        return structs.replace(standing, id=event_id)
+
+    def _standing(self, name: str) -> AccountSnapshot:
         account = self.desk.venue.account(name)
         if account is None:
             raise LookupError(f"there is no account {name!r} to stream")
@@ -199,7 +224,7 @@ class Exchange:
             for status in (Status.OPEN, Status.PARTIALLY_FILLED)
             for order in self.desk.venue.orders(name, status)
         ]
-        return AccountSnapshot(id=event_id, account=account, orders=tuple(working))
+        return AccountSnapshot(id="", account=account, orders=tuple(working))
 
     # -- heard ---------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What the exchange tells: the stream of the market, and each account's own; both outlive it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -10,7 +10,7 @@ from exchange.accounts import UNLIMITED, AccountView
 from exchange.api.keys import Keys
 from exchange.blotter import OrderView
 from market.events import BookUpdate, Candle, Fact, Snapshot, SourceState, Tick, Trade
-from market.hub import Filter, Hub
+from market.hub import Filter, Hub, Reader
 from market.orders import (
     AmendRejected,
     OrderAccepted,
@@ -105,6 +105,10 @@ class Taped:
         """Publish facts, and keep what was published when it is much; never only half of them."""
         for fact in facts:
             self.hub.publish(fact)
+        self.ease()
+
+    def ease(self) -> None:
+        """Keep what was published when it is much."""
         if self.hub.head - self._committed >= MOST_UNCOMMITTED:
             self.commit()
 
@@ -131,10 +135,19 @@ class AccountStream(StreamEndpoint):
     """``GET /accounts/{account}/stream``: what happens to one account's orders, for its owner."""
 
     def __init__(
-        self, *args: object, keys: Keys, exists: Callable[[str], bool], **kwargs: object
+        self,
+        *args: object,
+        keys: Keys,
+        exists: Callable[[str], bool],
+        opened: Callable[[Filter, str | None], Awaitable[Reader]],
+        **kwargs: object,
     ) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self._keys, self._exists = keys, exists
+        self._keys, self._exists, self._opened = keys, exists, opened
+
+    async def reader(self, wishes: Filter, last_id: str | None) -> Reader:
+        """Return a reader whose snapshot, if it gets one, is of what is told and kept."""
+        return await self._opened(wishes, last_id)
 
     def asked(self, request: Request) -> tuple[Filter, str | None]:
         """Return the filter of the account in the path, and the last id asked for."""

@@ -140,7 +140,7 @@ class StreamEndpoint:
             del head.headers["content-length"]  # the body would have no end
             await head(scope, receive, send)
             return
-        reader = self.hub.reader(wishes, last_id)
+        reader = await self.reader(wishes, last_id)
         if self.hub.over and reader.cursor == self.hub.head:  # there is nothing more, ever
             await Response(status_code=204)(scope, receive, send)
             return
@@ -150,6 +150,10 @@ class StreamEndpoint:
             await self.respond(reader, scope, receive, send)
         finally:
             self.admission.leave(address)
+
+    async def reader(self, wishes: Filter, last_id: str | None) -> Reader:
+        """Return the reader that a request is answered with."""
+        return self.hub.reader(wishes, last_id)
 
     async def respond(self, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream to one reader until it leaves or the hub is closed."""

@@ -23,11 +23,14 @@ class AccountsApi:
         """Return the accounts that the request's key may see; all of them without keys."""
         self._keys.check(request)
         accounts = self._desk.venue.accounts()
+        await self._desk.settled()
         return json([one for one in accounts if self._keys.admits(request, one.account)])
 
     async def find(self, request: Request) -> Response:
         """Return one account."""
-        return json(self._account(request))
+        account = self._account(request)
+        await self._desk.settled()
+        return json(account)
 
     async def configure(self, request: Request) -> Response:
         """Open or configure an account."""

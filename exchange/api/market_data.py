@@ -73,4 +73,6 @@ class MarketData:
 
     async def leaderboard(self, _: Request) -> Response:
         """Return all accounts, the one that has won the most first."""
-        return json(standings(self._desk.venue.accounts()))
+        found = standings(self._desk.venue.accounts())
+        await self._desk.settled()
+        return json(found)

@@ -52,7 +52,9 @@ class OrdersApi:
 
     async def find(self, request: Request) -> Response:
         """Return one order."""
-        return json(self._order(request))
+        order = self._order(request)
+        await self._desk.settled()
+        return json(order)
 
     async def list(self, request: Request) -> Response:
         """Return a page of the orders of an account, the newest first."""
@@ -69,6 +71,7 @@ class OrdersApi:
             since=_number(request, "since") or 0,
             before=_number(request, "before"),
         )
+        await self._desk.settled()
         return _page(request, found, limit)
 
     async def amend(self, request: Request) -> Response:

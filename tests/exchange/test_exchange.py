@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,9 +17,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from exchange.chain import Record
 from exchange.desk import BusyError, Desk
 from market.errors import MarketError
-from tests.exchange.markets import TCS, Source, a_market
+from tests.exchange.markets import TCS, Market, Source, a_market
 from tests.exchange.processes import Process, a_source, command, open_for_orders
 from tests.streams import Block, asked, eventually
 
@@ -170,6 +173,59 @@ class _HeldUp:
 
     def let_go(self) -> None:
         self._desk._journal = self._journal
+
+
+@contextmanager
+def a_slow_disk(market: Market) -> Iterator[threading.Event]:
+    """Let nothing be written until the event is set."""
+    go_on, file = threading.Event(), market.exchange._journal._file
+    write = file.write
+
+    def late(records: Sequence[Record]) -> None:
+        go_on.wait(10)
+        write(records)
+
+    file.write = late  # type: ignore[method-assign]
+    try:
+        yield go_on
+    finally:
+        go_on.set()
+
+
+async def test_nobody_sees_what_the_journal_does_not_have_yet(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        first = (await market.order()).json()
+        desk, hub = market.exchange.desk, market.exchange.orders.hub
+        head, own_head = desk.head, hub.head
+        async with asked(f"{market.base}/accounts/ann/stream?last_event_id=old-1") as told:
+            with a_slow_disk(market) as go_on:
+                placing = asyncio.create_task(market.order(quantity=2))
+                await eventually(lambda: desk.head > head)
+                paths = ["/accounts/ann", "/accounts", "/orders?account=ann", "/leaderboard"]
+                paths.append(f"/orders/{first['order_id'] + 1}")
+                asking = [asyncio.create_task(market.get(path)) for path in paths]
+                stream = f"{market.base}/accounts/ann/stream"
+                reading = asyncio.create_task(_snapshot_and_next(stream))
+                done, _ = await asyncio.wait({placing, reading, *asking}, timeout=0.3)
+                assert not done
+                assert hub.head == own_head
+                go_on.set()
+                await placing
+            answers = [(await answer).status_code for answer in asking]
+            await market.order(quantity=4)
+            snapshot, following = await reading
+            await told.until(lambda b: b.event == "order_filled")
+    assert answers == [200] * 5
+    assert snapshot.n == own_head + 2
+    assert snapshot.data["account"]["positions"][0]["quantity"] == 3
+    assert following.n == snapshot.n + 1
+    assert following.data["quantity"] == 4
+
+
+async def _snapshot_and_next(url: str) -> tuple[Block, Block]:
+    async with asked(url) as told:
+        snapshot = (await told.until(lambda b: b.event == "snapshot"))[-1]
+        return snapshot, (await told.until(lambda b: b.event == "order_accepted"))[-1]
 
 
 async def test_a_journal_that_fails_ends_the_exchange_and_answers_nothing_untrue(
