@@ -20,7 +20,7 @@ export function decimals(step) {
   return Math.max(0, Math.min(10, fraction.replace(/0+$/, "").length - Number(exponent)));
 }
 
-export const price = (value, digits) => (known(value) ? fixed(digits).format(value) : "–");
+export const price = (value, digits) => (known(value) ? fixed(digits).format(value) : "–").replace("-", "−");
 const short = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 5 });
 
 /** A quantity where there is little room; the whole one belongs into a title. */

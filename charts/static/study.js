@@ -85,7 +85,8 @@ function draw() {
   if (data === null) return;
   const empty = data.time.length === 0;
   write($("note"), empty ? "There are no candles in this span yet." : "");
-  globalThis.Plotly.react($("figure"), traces(), layout(), { responsive: true, displaylogo: false, scrollZoom: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
+  if (empty) globalThis.Plotly.purge($("figure"));
+  else globalThis.Plotly.react($("figure"), traces(), layout(), { responsive: true, displaylogo: false, scrollZoom: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
   const rows = data.time.map((_, index) => index).slice(-200).reverse();
   reconcile(
     $("table"), rows, (index) => data.time[index],
