@@ -1,22 +1,23 @@
-"""The matching engine against its peers from the package index: the same commands, one process.
+"""The matching engine against its peers from the package index: the same commands, one run.
 
-    python benchmarks/matching.py [--quick] [--compiled] [--peers FOLDER] [--json FILE]
+    python benchmarks/matching.py [--quick] [--peers FOLDER] [--json FILE]
 
 The mix is 70 % limit orders, 20 % cancels of resting orders and 10 % market orders on a book of
 1 000 price levels, drawn once with a fixed seed; every limit price is one of the 1 000, so about
-one limit order in ten crosses. Every engine starts from plain whole numbers and builds its own
-orders from them within the time that is taken, which is that of one core. What they traded is
-compared trade by trade.
+one limit order in ten crosses. Every contender starts from plain whole numbers and builds its own
+orders from them within the time that is taken, which is that of one core; they take turns, and the
+best of several turns counts. What they traded is compared trade by trade.
 
-We come twice. The *book* does the work that a peer does: it matches, finds orders by id, and keeps
-a record of every trade. The *engine* around it also takes decimals, applies the rules, and answers
-with facts: an acceptance, and for each trade one for the public and one for each party.
-``--compiled`` measures a copy of the project whose engine went through mypyc.
+We come four times. The *book* does the work that a peer does: it matches, finds orders by id, and
+keeps a record of every trade. The *engine* around it also takes decimals, applies the rules, and
+answers with facts: an acceptance, and for each trade one for the public and one for each party.
+Both come as plain Python and, where there is a C compiler, through mypyc: a copy of the project is
+compiled into a temporary folder, and its trades are compared by their digest.
 
 Peers are pure Python, and not installed with this project. ``FOLDER`` has a folder for each, made
-by ``pip install --target FOLDER/NAME NAME``; one that is missing is left out with a notice. A peer
-that is too slow for the whole stream gets the longest beginning of it that it manages in about
-``PATIENCE_S`` seconds, and is compared with us over the same commands.
+by ``pip install --target FOLDER/NAME NAME``; one that is missing is left out with a notice. Each
+gets its cheapest way in. One that is too slow for the whole stream gets the longest beginning of it
+that it manages in about ``PATIENCE_S`` seconds.
 """
 
 import argparse
@@ -29,7 +30,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from time import process_time
 from typing import Final
@@ -38,19 +41,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.peers.engines import (
     CANCEL,
+    DOES,
     LIMIT,
     MARKET,
+    OURS,
     PEERS,
     Command,
     Engine,
     OurBook,
-    Ours,
     Traded,
     installed_in,
 )
-from exchange import pit
 from exchange.compile import compile_in
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 SEED: Final = 20260105
 LEVELS: Final = 1_000
 MIDDLE: Final = 10_000
@@ -60,25 +64,14 @@ PATIENCE_S: Final = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a peer did in a second, and what our engine and our book did with the same commands."""
+    """What a contender did in a second; ``digest`` is that of its trades."""
 
-    peer: str
+    name: str
+    does: str
     commands: int
     trades: int
-    same_trades: bool
-    peer_per_second: float
-    engine_per_second: float
-    book_per_second: float
-
-    @property
-    def engine_ratio(self) -> float:
-        """How many times as fast our engine is."""
-        return self.engine_per_second / self.peer_per_second
-
-    @property
-    def book_ratio(self) -> float:
-        """How many times as fast our book is."""
-        return self.book_per_second / self.peer_per_second
+    digest: str
+    per_second: float
 
 
 class Draw:
@@ -145,26 +138,15 @@ def drawn(count: int) -> tuple[list[Command], list[Command]]:
     return draw.commands[:filled], draw.commands[filled:]
 
 
-def timed(engine: Engine, filling: Sequence[Command], mix: Sequence[Command]) -> float:
-    """Return how many seconds ``engine`` takes for the mix, on a filled book."""
+def timed(
+    engine: Engine, filling: Sequence[Command], mix: Sequence[Command]
+) -> tuple[float, list[Traded]]:
+    """Return how many seconds ``engine`` takes for the mix, on a filled book, and the trades."""
     engine.run(filling)
     gc.collect()
     begin = process_time()
     engine.run(mix)
-    return process_time() - begin
-
-
-def best(
-    make: Callable[[], Engine], filling: Sequence[Command], mix: Sequence[Command], runs: int
-) -> tuple[float, list[Traded]]:
-    """Return the shortest time of several runs, and the trades."""
-    seconds = []
-    trades: list[Traded] = []
-    for _ in range(runs):
-        engine = make()
-        seconds.append(timed(engine, filling, mix))
-        trades = engine.trades()
-    return min(seconds), trades
+    return process_time() - begin, engine.trades()
 
 
 def manageable(
@@ -172,107 +154,148 @@ def manageable(
 ) -> int:
     """Return how many commands an engine manages within our patience: all, or fewer."""
     count = 1_000
-    seconds = timed(make(), filling, mix[:count])
+    seconds, _ = timed(make(), filling, mix[:count])
     while seconds < PATIENCE_S / 8 and count < len(mix):
         count = min(len(mix), count * 4)
-        seconds = timed(make(), filling, mix[:count])
+        seconds, _ = timed(make(), filling, mix[:count])
     return min(len(mix), int(count * min(4.0, PATIENCE_S / seconds)))
 
 
-def against(
-    name: str,
-    make: Callable[[], Engine],
+def digest(trades: Sequence[Traded]) -> str:
+    """Return what is the same for the same trades only."""
+    return sha256(repr(trades).encode()).hexdigest()
+
+
+def measured(
+    contenders: dict[str, type[Engine]],
     filling: Sequence[Command],
     mix: Sequence[Command],
     runs: int,
-) -> Row:
-    """Measure a peer and, over the same commands, us."""
-    count = manageable(make, filling, mix)
-    theirs, their_trades = best(make, filling, mix[:count], runs)
-    engine, engine_trades = best(Ours, filling, mix[:count], runs)
-    book, book_trades = best(OurBook, filling, mix[:count], runs)
-    return Row(
-        peer=name,
-        commands=count,
-        trades=len(their_trades),
-        same_trades=their_trades == engine_trades == book_trades,
-        peer_per_second=count / theirs,
-        engine_per_second=count / engine,
-        book_per_second=count / book,
-    )
-
-
-def peers(
-    folder: Path | None, filling: Sequence[Command], mix: Sequence[Command], runs: int
 ) -> list[Row]:
-    """Measure every peer that is installed; say which is not."""
-    rows = []
+    """Measure all of them, turn by turn."""
+    counts = {name: manageable(make, filling, mix) for name, make in contenders.items()}
+    seconds = dict.fromkeys(contenders, float("inf"))
+    traded: dict[str, list[Traded]] = {}
+    for _ in range(runs):
+        for name, make in contenders.items():
+            taken, traded[name] = timed(make(), filling, mix[: counts[name]])
+            seconds[name] = min(seconds[name], taken)
+    return [
+        Row(
+            name=name,
+            does=DOES[name],
+            commands=counts[name],
+            trades=len(traded[name]),
+            digest=digest(traded[name]),
+            per_second=counts[name] / seconds[name],
+        )
+        for name in contenders
+    ]
+
+
+def importable(folder: Path | None, stack: ExitStack) -> dict[str, type[Engine]]:
+    """Return the peers that are installed; say which is not."""
+    found = {}
     for name, make in PEERS.items():
-        with installed_in(None if folder is None else folder / name):
-            try:
-                make()
-            except ImportError as error:
-                print(f"{name} is left out: {error}", file=sys.stderr)
-                continue
-            rows.append(against(name, make, filling, mix, runs))
-    return rows
+        stack.enter_context(installed_in(None if folder is None else folder / name))
+        try:
+            make()
+        except ImportError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+        else:
+            found[name] = make
+    return found
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return the results as a person reads them."""
-    widths = "{:<20}{:>9}{:>11}{:>11}{:>9}{:>11}{:>10}  {}"
-    names = ("commands/s", "commands", "peer", "engine", "", "book", "", "same trades")
-    lines = [widths.format(*names)]
-    for row in rows:
-        same = f"yes, all {row.trades:,}" if row.same_trades else "NO"
-        peer, engine, book = row.peer_per_second, row.engine_per_second, row.book_per_second
-        ratios = f"{row.engine_ratio:.1f} x", f"{row.book_ratio:.1f} x"
-        rates = f"{peer:,.0f}", f"{engine:,.0f}", ratios[0], f"{book:,.0f}", ratios[1]
-        lines.append(widths.format(row.peer, f"{row.commands:,}", *rates, same))
-    return "\n".join(lines)
-
-
-def recompiled(arguments: Sequence[str]) -> int:
-    """Run this benchmark on a compiled copy of the project; return how it ended."""
-    root = Path(__file__).resolve().parents[1]
+def compiled(arguments: Sequence[str]) -> list[Row]:
+    """Measure our two in a compiled copy of the project; say so where none can be made."""
     with tempfile.TemporaryDirectory() as copy:
         for package in ("benchmarks", "exchange", "market"):
-            shutil.copytree(root / package, Path(copy) / package)
-        compile_in(Path(copy))
-        program = Path(copy) / "benchmarks" / "matching.py"
-        return subprocess.run([sys.executable, str(program), *arguments], check=False).returncode
+            shutil.copytree(ROOT / package, Path(copy) / package)
+        try:
+            compile_in(Path(copy))
+        except (subprocess.CalledProcessError, OSError) as error:
+            print(f"nothing is compiled, for want of mypyc or of a C compiler: {error}",
+                  file=sys.stderr)  # fmt: skip
+            return []
+        found = Path(copy) / "rows.json"
+        program = str(Path(copy) / "benchmarks" / "matching.py")
+        command = [sys.executable, program, "--ours", "--json", str(found), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        rows = [Row(**row) for row in json.loads(found.read_text())["rows"]]
+    return [Row(**asdict(row) | {"name": f"{row.name}, compiled"}) for row in rows]
+
+
+class Result:
+    """What everyone did, in the order of the table, and what of it is the same."""
+
+    def __init__(
+        self, rows: Sequence[Row], filling: Sequence[Command], mix: Sequence[Command]
+    ) -> None:
+        self.rows = rows
+        self._fastest = max((row.per_second for row in rows if row.name in PEERS), default=None)
+        book = OurBook()
+        book.run(filling)
+        done, self._digests = 0, dict.fromkeys(sorted(row.commands for row in rows), "")
+        for count in self._digests:
+            book.run(mix[done:count])
+            self._digests[count], done = digest(book.trades()), count
+
+    def ratio(self, row: Row) -> float | None:
+        """Return how many times as fast as the fastest peer it is, if there is any peer."""
+        return None if self._fastest is None else row.per_second / self._fastest
+
+    def same(self, row: Row) -> bool:
+        """Whether it traded what our book trades on the same commands."""
+        return row.digest == self._digests[row.commands]
+
+    def table(self) -> str:
+        """Return the results as a person reads them."""
+        widths = "{:<24}{:>12}{:>16}{:>11}  {:<20}  {}"
+        names = "", "commands/s", "to fastest peer", "commands", "same trades", "what it does"
+        lines = [widths.format(*names)]
+        for row in self.rows:
+            ratio = self.ratio(row)
+            against = "" if ratio is None else f"{ratio:.2f} x"
+            same = f"yes, all {row.trades:,}" if self.same(row) else "NO"
+            rate, count = f"{row.per_second:,.0f}", f"{row.commands:,}"
+            lines.append(widths.format(row.name, rate, against, count, same, row.does))
+        return "\n".join(lines)
+
+    def plain(self) -> dict[str, object]:
+        """Return the results as a program reads them."""
+        rows = [
+            asdict(row) | {"to_fastest_peer": self.ratio(row), "same_trades": self.same(row)}
+            for row in self.rows
+        ]
+        return {"python": platform.python_version(), "rows": rows}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run everything, print a table and the same as JSON; return 1 when trades differ."""
     parser = argparse.ArgumentParser(description="The matching engine against its peers.")
     parser.add_argument("--quick", action="store_true", help="fewer commands, one run each")
-    parser.add_argument("--compiled", action="store_true", help="measure a compiled copy")
+    parser.add_argument("--ours", action="store_true", help="measure us alone, as we are")
     parser.add_argument("--peers", type=Path, help="folder with a folder for each peer")
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args(arguments)
-    if options.compiled:
-        return recompiled([argument for argument in arguments if argument != "--compiled"])
     count, runs = (50_000, 1) if options.quick else (300_000, 3)
     filling, mix = drawn(count)
-    rows = [
-        against("(ourselves)", OurBook, filling, mix, runs),
-        *peers(options.peers, filling, mix, runs),
-    ]
-    print(table(rows))
-    build = "compiled" if pit.__file__.endswith((".so", ".pyd")) else "pure Python"
-    result = {
-        "python": platform.python_version(),
-        "build": build,
-        "rows": [
-            asdict(row) | {"engine_ratio": row.engine_ratio, "book_ratio": row.book_ratio}
-            for row in rows
-        ],
-    }
-    print(json.dumps(result))
+    with ExitStack() as stack:
+        peers = {} if options.ours else importable(options.peers, stack)
+        rows = measured(peers | OURS, filling, mix, runs)
+    if options.ours:
+        told: dict[str, object] = {"rows": [asdict(row) for row in rows]}
+        agreed = True
+    else:
+        rows += compiled(["--quick"] if options.quick else [])
+        result = Result(rows, filling, mix)
+        print(result.table())
+        told, agreed = result.plain(), all(result.same(row) for row in rows)
+    print(json.dumps(told))
     if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
-    return 0 if all(row.same_trades for row in rows) else 1
+        options.json.write_text(json.dumps(told, indent=2) + "\n")
+    return 0 if agreed else 1
 
 
 if __name__ == "__main__":

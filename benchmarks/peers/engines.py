@@ -8,6 +8,7 @@ numbers to whatever the engine answers. ``trades`` tells afterwards, untimed, wh
 """
 
 import importlib
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -163,10 +164,14 @@ class LightMatchingEngine:
 
 
 class PyOrderBook:
-    """pyorderbook; it has no market orders, so they come with a price that takes anything."""
+    """pyorderbook; it has no market orders, so they come with a price that takes anything.
+
+    Its log is off altogether.
+    """
 
     def __init__(self) -> None:
         self._module: Any = importlib.import_module("pyorderbook")
+        logging.getLogger("pyorderbook.book").disabled = True
         self._book = self._module.Book()
         self._orders: dict[int, Any] = {}
         self._answers: list[Any] = []
@@ -202,7 +207,10 @@ class PyOrderBook:
 
 
 class Akhil4nOrderBook:
-    """akhil4n-orderbook; it numbers all orders of a process, so the first number counts as 1."""
+    """akhil4n-orderbook; it numbers all orders of a process, so the first number counts as 1.
+
+    Its prices are decimals by their types, but it takes whole numbers, which are quicker.
+    """
 
     def __init__(self) -> None:
         self._module: Any = importlib.import_module("orderbook")
@@ -219,7 +227,7 @@ class Akhil4nOrderBook:
             if kind == CANCEL:
                 book.cancel_order(str(order_id + first))
             elif kind == LIMIT:
-                book.add_limit_order(limit(side, Decimal(price), quantity))
+                book.add_limit_order(limit(side, price, quantity))
             else:
                 book.add_market_order(market(side, quantity))
 
@@ -283,6 +291,17 @@ PEERS: Final[dict[str, type[Engine]]] = {
     "pyorderbook": PyOrderBook,
     "lightmatchingengine": LightMatchingEngine,
     "order-matching": OrderMatching,
+}
+
+OURS: Final[dict[str, type[Engine]]] = {"our book": OurBook, "our engine": Ours}
+
+DOES: Final = {
+    "akhil4n-orderbook": "whole numbers in; matches, finds orders by id, logs each trade",
+    "pyorderbook": "numbers in, decimals inside; matches, finds orders by id, returns trades",
+    "lightmatchingengine": "whole numbers in; matches, finds orders by id, returns trades",
+    "order-matching": "checked models in; matches, finds orders by id, returns trades",
+    "our book": "whole numbers in; matches, finds orders by id, records each trade",
+    "our engine": "decimals in; rules, limits and prevention too; one fact an order, three a trade",
 }
 
 
