@@ -66,6 +66,7 @@ class Settings:
         """Read the settings; raise SettingsError that names the wrong one."""
         names = symbols(env)
         instruments = {name: instrument(env, name) for name in names}
+        keys = _keys(env)
         return cls(
             instruments=instruments,
             sources={name: source_url(env, name) for name in names},
@@ -85,7 +86,7 @@ class Settings:
             candle_interval_s=env.read("CANDLE_INTERVAL_MS", whole(10, 60_000)) / 1000,
             keeping=_keeping(env),
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
-            keys=(keys := env.read("API_KEYS", parse_keys, default={})),
+            keys=keys,
             operators=_operators(env, keys),
             orders_per_s=env.read("ORDERS_PER_S", real(0, 1e6)),
             pre_trade=PreTradeSettings.from_env(env),
@@ -95,7 +96,7 @@ class Settings:
 
 def operator_key(env: Environment) -> str | None:
     """Return a key that may stop and open trading, None when none is needed or there is none."""
-    keys = env.read("API_KEYS", parse_keys, default={})
+    keys = _keys(env)
     return next((keys[name] for name in _operators(env, keys)), None)
 
 
@@ -109,8 +110,12 @@ def history_path(env: Environment) -> Path:
     return env.read("DATA_DIR", Path) / HISTORY
 
 
+def _keys(env: Environment) -> dict[str, str]:
+    return env.read("API_KEYS", parse_keys, default={})
+
+
 def _operators(env: Environment, keys: Mapping[str, str]) -> tuple[str, ...]:
-    names = env.read("OPERATORS", words, default=())
+    names: tuple[str, ...] = env.read("OPERATORS", words, default=())
     for name in names:
         if name not in keys:
             raise SettingsError("OPERATORS", f"{name} has no key in API_KEYS")
