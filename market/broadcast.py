@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from market.hub import BLOCK_EVENTS, SHARED_BYTES, Batch, Filter, Reader
+from market.hub import BLOCK_EVENTS, Batch, Filter, Reader
 from market.server import OUTLET, Connection
 from market.streaming import HEADERS, MEDIA_TYPE, StreamEndpoint
-from market.wire import comment
+from market.wire import chunk, comment
 
 SWEEP_S: Final = 0.5
 BATCHES_A_TURN: Final = 8
@@ -52,8 +52,6 @@ class Broadcast(StreamEndpoint):
         self._windows: set[int] = set()
         self._flush_is_due = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._chunks: dict[int, tuple[bytes, bytes]] = {}
-        self._chunks_bytes = 0
         self.hub.listen(self._wake)
 
     @property
@@ -122,7 +120,6 @@ class Broadcast(StreamEndpoint):
             self._push(outlet)
         else:
             self._wake()
-        self._chunks.clear()  # a greeting is nobody else's, and on a quiet hub nothing else clears
 
     # -- events go out -------------------------------------------------------------------------
 
@@ -135,27 +132,24 @@ class Broadcast(StreamEndpoint):
         """Give every reader that keeps up what is new."""
         self._flush_is_due = False
         self.hub.commit()
-        shared: dict[tuple[Filter, int], tuple[Batch, bytes] | None] = {}
+        shared: dict[tuple[Filter, int], Batch | None] = {}
         for outlet in tuple(self._outlets):
             if outlet.blocked_since is None:
                 self._hand(outlet, shared)
         self._open_windows()
-        self._chunks.clear()
 
-    def _hand(
-        self, outlet: Outlet, shared: dict[tuple[Filter, int], tuple[Batch, bytes] | None]
-    ) -> None:
+    def _hand(self, outlet: Outlet, shared: dict[tuple[Filter, int], Batch | None]) -> None:
         """Write to one reader what those at its place get too, or else what is due to it."""
         reader = outlet.reader
         place = reader.wishes, reader.cursor
         if place not in shared:
             shared[place] = self._last_batch(*place)
-        handed = shared[place]
-        if handed is None or not reader.follow(handed[0]):
+        batch = shared[place]
+        if batch is None or not reader.follow(batch):
             self._push(outlet)
-        elif handed[1]:
-            self.bytes_sent += len(handed[0].data)
-            outlet.write(handed[1])
+        elif batch.data:
+            self.bytes_sent += len(batch.data)
+            outlet.write(batch.chunk)
 
     def _open_windows(self) -> None:
         """Let what is new be collected, for the readers that want the latest alone."""
@@ -167,18 +161,16 @@ class Broadcast(StreamEndpoint):
                 loop = asyncio.get_running_loop()
                 loop.call_later(window / 1000, self._end_window, window)
 
-    def _last_batch(self, wishes: Filter, after: int) -> tuple[Batch, bytes] | None:
+    def _last_batch(self, wishes: Filter, after: int) -> Batch | None:
         """Return what takes a reader from here to the head in one write, if one is enough."""
         if self.hub.closed or self.hub.head - after > BLOCK_EVENTS:
             return None
-        batch = self.hub.batch(wishes, after)
-        return batch, self._chunk(batch.data) if batch.data else b""
+        return self.hub.batch(wishes, after)
 
     def _end_window(self, window: int) -> None:
         self._windows.discard(window)
         for outlet in tuple(self._conflated.get(window, ())):
             self._push(outlet)
-        self._chunks.clear()
 
     def _push(self, outlet: Outlet) -> None:
         """Write what is due to one reader, as far as its connection takes it."""
@@ -194,36 +186,25 @@ class Broadcast(StreamEndpoint):
 
     def _write(self, outlet: Outlet) -> None:
         """Write one batch to a reader whose connection has room, and the end when it is due."""
-        if due := outlet.reader.take():
-            self.bytes_sent += len(due)
-            outlet.write(self._chunk(due))
+        batch = outlet.reader.take_batch()
+        if batch.data:
+            self.bytes_sent += len(batch.data)
+            outlet.write(batch.chunk)
         if outlet.reader.ended:
             outlet.end()
-
-    def _chunk(self, data: bytes) -> bytes:
-        """Return ``data`` as a chunk of a body; the same bytes object for the same data."""
-        kept = self._chunks.get(id(data))
-        if kept is None or kept[0] is not data:
-            if self._chunks_bytes > SHARED_BYTES or not self._chunks:
-                self._chunks.clear()
-                self._chunks_bytes = 0
-            kept = self._chunks[id(data)] = (data, b"%x\r\n%b\r\n" % (len(data), data))
-            self._chunks_bytes += len(data)
-        return kept[1]
 
     # -- time passes ---------------------------------------------------------------------------
 
     def _beat(self, *, first: bool = False) -> None:
         """Let every reader that keeps up know that the line is alive, and where the head is."""
         if not first and not self.hub.closed:
-            chunk = self._chunk(comment(self.heartbeat()))
+            beat = chunk(comment(self.heartbeat()))
             for outlet in (
                 *self._outlets,
                 *(o for group in self._conflated.values() for o in group),
             ):
                 if outlet.blocked_since is None:
-                    outlet.write(chunk)
-            self._chunks.clear()
+                    outlet.write(beat)
         self._again("beat", self.settings.heartbeat_s, self._beat)
 
     def _sweep(self) -> None:

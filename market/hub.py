@@ -12,12 +12,12 @@ from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from market.events import Fact, Gap, Lagging, Shutdown
-from market.wire import EventId, encode, frame
+from market.wire import EventId, chunk, encode, frame
 
 RETRY_MS: Final = 1000
 BATCH_BYTES: Final = 256 * 1024
 BLOCK_EVENTS: Final = 512
-KEPT_BYTES: Final = 512 * 1024
+KEPT_BYTES: Final = 8 * 1024 * 1024
 ENTRY_BYTES: Final = 256  # about what a batch costs beside its bytes
 SHARED_BYTES: Final = 16 * BATCH_BYTES
 
@@ -41,13 +41,21 @@ class Filter:
         return wanted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Batch:
     """Frames joined for every reader that stands at the same place with the same filter."""
 
     data: bytes
     events: int
     upto: int
+    _chunk: bytes | None = None
+
+    @property
+    def chunk(self) -> bytes:
+        """The data as a chunk of a body; the same bytes object for all who send it so."""
+        if self._chunk is None:
+            self._chunk = chunk(self.data)
+        return self._chunk
 
 
 class _Forms(dict[str, bytes]):
@@ -249,12 +257,11 @@ class Hub:
         """Return what follows ``after`` up to the end of its block: that never changes."""
         found = self._blocks.get((wishes, after))
         if found is None:
-            if self._blocks_bytes > KEPT_BYTES:
-                self._blocks.clear()
-                self._blocks_bytes = 0
             upto = after - after % BLOCK_EVENTS + BLOCK_EVENTS
             found = self._blocks[wishes, after] = self._join(wishes, after, upto)
-            self._blocks_bytes += len(found.data) + ENTRY_BYTES
+            self._blocks_bytes += _kept_bytes(found)
+            while self._blocks_bytes > KEPT_BYTES:
+                self._blocks_bytes -= _kept_bytes(self._blocks.pop(next(iter(self._blocks))))
         return found
 
     def gap(self, since: str, after: int, wishes: Filter, reason: str) -> tuple[bytes, int]:
@@ -302,7 +309,10 @@ class Hub:
 
     def _wanted(self, wishes: Filter, first: int, end: int) -> list[bytes]:
         """Return the frames in these slots that a filter lets through."""
-        frames, topics = self._frames[first:end], self._topics[first:end]
+        frames = self._frames[first:end]
+        if all(map(wishes.wants, self._interned)):
+            return frames
+        topics = self._topics[first:end]
         distinct = set(topics)
         wanted = {topic for topic in distinct if wishes.wants(topic)}
         if len(wanted) == len(distinct):
@@ -345,25 +355,30 @@ class Reader:
 
     def take(self) -> bytes:
         """Return the frames that are due now."""
+        return self.take_batch().data
+
+    def take_batch(self) -> Batch:
+        """Return what is due now, in one object for all readers to whom just this is due."""
         if self._greeting:
             greeting, self._greeting = self._greeting, b""
-            return greeting
+            return Batch(greeting, 0, self.cursor)
         if self.ended:
-            return b""
+            return Batch(b"", 0, self.cursor)
         hub = self._hub
         if self.cursor + 1 < hub.oldest:
             since = str(EventId(hub.epoch, self.cursor))
             told, self.cursor = hub.gap(since, self.cursor, self.wishes, "slow")
             self._warned = False
-            return told
+            return Batch(told, 0, self.cursor)
         warning = self._warning()
         batch = hub.batch(self.wishes, self.cursor)
         self.cursor = batch.upto
         self.events += batch.events
-        if hub.closed and self.cursor == hub.head:
-            self.ended = True
-            return warning + batch.data + hub.farewell()
-        return warning + batch.data if warning else batch.data
+        self.ended = hub.closed and self.cursor == hub.head
+        if warning or self.ended:
+            last = hub.farewell() if self.ended else b""
+            return Batch(warning + batch.data + last, batch.events, batch.upto)
+        return batch
 
     def follow(self, batch: Batch) -> bool:
         """Take a batch that others take too; refuse when something else comes first."""
@@ -382,3 +397,7 @@ class Reader:
             self._warned = True
             return frame(Lagging.kind, encode(Lagging(behind=lag, limit=most)))
         return b""
+
+
+def _kept_bytes(batch: Batch) -> int:
+    return 2 * len(batch.data) + ENTRY_BYTES

@@ -105,3 +105,8 @@ def frame(
 def comment(text: str) -> bytes:
     """Return ``text`` as a comment: it keeps a line alive and dispatches nothing."""
     return b": %b\n\n" % text.encode()
+
+
+def chunk(data: bytes) -> bytes:
+    """Return ``data`` as a chunk of an HTTP body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
