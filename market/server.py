@@ -25,6 +25,7 @@ SEND_BUFFER_BYTES: Final = 64 * 1024
 UNSENT_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 16 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
+SPOKEN: Final = frozenset({"1.0", "1.1"})
 MAX_PIPELINED: Final = 4
 """Requests that wait behind the one being answered, before the client has to wait."""
 ACCEPTING_TURNS: Final = 3
@@ -141,7 +142,9 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = None
         if self._refused:
             return
-        if len(self.url) > MAX_URL_BYTES:
+        if self.parser.get_http_version() not in SPOKEN:
+            self._refuse(505, "http-version-not-supported", "HTTP/1.1 is spoken here.")
+        elif len(self.url) > MAX_URL_BYTES:
             self._refuse(414, "uri-too-long", f"The URL is over {MAX_URL_BYTES} bytes.")
         elif sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._refuse(431, "request-header-fields-too-large", "The head is too long.")

@@ -66,6 +66,8 @@ BAD = {
     b"PATCH /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 405,
     b"\x16\x03\x01\x02\x00\x01\x00 a TLS greeting\r\n\r\n": 400,
     b"GET / SPDY/9\r\n\r\n": 400,
+    b"GET /echo\r\n\r\n": 505,
+    b"GET /echo HTTP/2.0\r\nHost: x\r\n\r\n": 505,
     b"rubbish\r\n\r\n": 400,
     b"GET /echo HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n": 400,
     b"GET /echo HTTP/1.1\r\nHost: x\r\nbad\x00name: 1\r\n\r\n": 400,
