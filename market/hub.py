@@ -331,7 +331,18 @@ class Hub:
                 key: object = topic if topic[0] == self._conflated else n
                 size += len(self._frames[slot]) - len(chosen.pop(key, b""))
                 chosen[key] = self._frames[slot]
+        for topic in self._topics_after(n) & chosen.keys():
+            del chosen[topic]  # a newer tick of that symbol is in a later batch
         return Batch(b"".join(chosen.values()), len(chosen), n)
+
+    def _topics_after(self, n: int) -> set[tuple[str, str]]:
+        """Return what the events after number ``n`` are about."""
+        if n == self.head:
+            return set()
+        first, end = (n + 1) % self.history, (self.head + 1) % self.history
+        if first < end:
+            return set(self._topics[first:end])
+        return {*self._topics[first:], *self._topics[:end]}
 
 
 class Reader:

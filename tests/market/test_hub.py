@@ -291,6 +291,23 @@ def test_the_newest_tick_of_each_symbol_survives_conflation_in_the_order_of_ids(
     assert ids == sorted(ids)
 
 
+def test_a_conflated_reader_that_takes_several_batches_gets_each_symbol_once() -> None:
+    hub = a_hub(history=10_000)
+    reader = hub.reader(hub.filter(kinds=["tick", "trade"], conflate_ms=100), f"{EPOCH}-0")
+    market = Market(hub)
+    for _ in range(3):
+        for symbol in ("BTC", "TCS"):
+            market.tick(symbol)
+        for _ in range(3000):  # together far more than goes into one batch
+            hub.publish(a_trade())
+
+    messages = taken(reader)
+
+    ticks = [json.loads(message.data) for message in messages if message.event == "tick"]
+    assert [(tick["symbol"], tick["seq"]) for tick in ticks] == [("BTC", 3), ("TCS", 3)]
+    assert kinds(messages).count("trade") == 9000
+
+
 def test_closing_gives_what_is_pending_then_a_farewell_with_its_own_moment_to_come_back() -> None:
     hub = a_hub()
     readers = [hub.reader(hub.filter()) for _ in range(30)]
