@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from market.orders import OrderType, PlaceOrder
 from market.values import Side, Symbol
+from simulation.config import decimal
 from simulation.distortion import NEVER, Distortion, Lie, Shock, Spell
 from simulation.errors import ConfigError
 
@@ -68,6 +69,22 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
             raise ValueError("a tick is 1 or more, and of a symbol")
         if self.at_s is not None and not 0 <= self.at_s <= 1e10:
             raise ValueError("at_s is 0 or more")
+        if not self.symbol and self.needs_symbol:
+            raise ValueError("symbol is missing")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in ("quantity", "price", "starting_cash"):
+            if (value := getattr(self, name, None)) is not None:
+                decimal(name, value)
+        for name in ("for_s", "over_s", "hold_s", "recover_s"):
+            if (getattr(self, name, None) or 0) < 0:
+                raise ValueError(f"{name} is 0 or more")
+
+    @property
+    def needs_symbol(self) -> bool:
+        """Whether it happens to one instrument."""
+        return True
 
     def perform(self, stage: Stage) -> None:
         """Do it, on ``stage``; each kind of event has its own way."""
@@ -159,6 +176,10 @@ class ThinBook(_Lasting, frozen=True, kw_only=True, tag="thin"):
 
     quantity: float | str | None = None
     levels: int | None = None
+
+    @property
+    def needs_symbol(self) -> bool:
+        return False
 
     def perform(self, stage: Stage) -> None:
         quantity = None if self.quantity is None else Decimal(str(self.quantity))

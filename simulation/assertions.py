@@ -81,7 +81,9 @@ class Assertion:
         """Return whether it is true of a run; ConfigError for what it has no figure of."""
         try:
             return bool(self._value(self._tree, result))
-        except (KeyError, TypeError, ZeroDivisionError) as error:
+        except KeyError as error:
+            raise ConfigError(f"assertion {self.text!r}: there is no {error}") from error
+        except (TypeError, ZeroDivisionError) as error:
             raise ConfigError(f"assertion {self.text!r}: {error!r}") from error
 
     def _value(self, node: ast.expr, result: RunResult) -> Any:

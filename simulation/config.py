@@ -6,6 +6,7 @@ another run on another machine.
 
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -26,6 +27,17 @@ DAY_S: Final = 86_400.0
 MOST_AGENTS: Final = 10_000
 OURS: Final = {"ORDERS_KEPT": "1000"}  # nobody asks for closed orders: memory is flat in the days
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
+
+
+def decimal(name: str, value: object) -> Decimal:
+    """Return what a file says as a number; ValueError names it where it is none."""
+    try:
+        found = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"{name} {value!r} is no number") from None
+    if not found.is_finite():
+        raise ValueError(f"{name} {value!r} is no number")
+    return found
 
 
 class AgentConfig(
@@ -52,6 +64,9 @@ class AgentConfig(
     def __post_init__(self) -> None:
         if not 0 <= self.count <= MOST_AGENTS:
             raise ValueError(f"count is 0 to {MOST_AGENTS}")
+        for name in ("amount", "starting_cash", "leverage"):
+            if (value := getattr(self, name)) is not None:
+                decimal(name, value)
         if unknown := set(self.events) - {"tick", "source", "trade", "book"}:
             raise ValueError(f"events are tick, source, trade and book, not {sorted(unknown)}")
 
@@ -206,11 +221,13 @@ def _resolved(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the table with the files that it names found beside it."""
     agents = table.get("agents")
     for agent in agents.values() if isinstance(agents, dict) else ():
+        if not isinstance(agent, dict):
+            continue  # it is refused with its place in the file
         path, colon, name = str(agent.get("strategy", "")).rpartition(":")
         if colon and (folder / path).is_file():
             agent["strategy"] = f"{folder / path}:{name}"
     recordings = table.get("recordings")
     for recording in recordings.values() if isinstance(recordings, dict) else ():
-        if (folder / str(recording.get("file", ""))).is_file():
+        if isinstance(recording, dict) and (folder / str(recording.get("file", ""))).is_file():
             recording["file"] = str(folder / recording["file"])
     return table

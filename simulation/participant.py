@@ -1,6 +1,7 @@
 """One agent: a bot of the live market, and how far away from the exchange it is."""
 
 import dataclasses
+import inspect
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from bots.bot import Bot, StrategyBrokenError
 from bots.catalog import build, find
 from bots.settings import Settings
-from bots.strategy import Strategy
+from bots.strategy import Strategy, StrategyError
 from market.events import Fact
 from market.orders import Command, OrderFilled, OrderRejected, PlaceOrder
 from market.settings import Environment
@@ -142,4 +143,7 @@ def _strategy(config: AgentConfig, settings: Settings, name: str, seed: int) -> 
         "instruments": settings.instruments,
         "rng": generator(seed, name, "strategy"),
     }
-    return build(strategy_class(config.strategy), offers | config.given)
+    found = strategy_class(config.strategy)
+    if unknown := sorted(set(config.given) - set(inspect.signature(found).parameters)):
+        raise StrategyError(f"{name}: with: {found.__name__} does not ask for {unknown[0]!r}")
+    return build(found, offers | config.given)

@@ -154,8 +154,11 @@ class Simulation:
             self._line(event.symbol)
         if event.tick is not None:
             self._line(event.symbol).at_tick(event.tick, act)
-        else:
-            self.loop.at(round((event.at_s or 0.0) * 1e6), ACTION, act)
+            return
+        at_s, end_s = event.at_s or 0.0, self.config.days * DAY_S
+        if at_s >= end_s:
+            raise ConfigError(f"an event at_s {at_s:g} is after the end, {end_s:g} s")
+        self.loop.at(round(at_s * 1e6), ACTION, act)
 
     # -- facts -----------------------------------------------------------------------------------
 

@@ -6,16 +6,16 @@ from typing import ClassVar
 from market.events import Tick, Trade
 from market.orders import PlaceOrder
 from market.values import Side, Symbol
+from simulation.population.nerves import Nerves
 from simulation.population.trader import Trader
 
 
 class Herd(Trader):
     """Follows the flow of the others' trades; turmoil wakes it up, and a fall more than a rise.
 
-    Its mood is an average of the sides of the trades. It is ``1 + alarm * turmoil`` times as likely
-    to act as usual, turmoil being how much larger the moves of late are than the usual ones; after
-    a fall it counts ``fear`` times. That feeds moves back into activity, which is where clusters
-    of volatility come from.
+    Its mood is an average of the sides of the trades. It is ``1 + alarm * (tension - 1)`` times as
+    likely to act as usual while its nerves are tense. That feeds moves back into activity, which is
+    where clusters of volatility come from.
 
     Source:
         Lux and Marchesi (1999), Nature 397, 498-500; Cont and Bouchaud (2000), Macroeconomic
@@ -24,20 +24,18 @@ class Herd(Trader):
 
     usual: ClassVar[Mapping[str, float]] = {
         "alarm": 2.0,
-        "fear": 2.0,
+        "fear": 0.5,
         "memory": 30,
+        "horizon": 1000,
         "conviction": 0.6,
     }
 
     def begin(self) -> None:
         """Make ready."""
-        self._alarm, self._fear = self.habits["alarm"], self.habits["fear"]
-        memory, self._conviction = self.habits["memory"], self.habits["conviction"]
-        self._weight, self._slow = 1 / memory, 1 / (40 * memory)
+        self._alarm, self._conviction = self.habits["alarm"], self.habits["conviction"]
+        self._weight = 1 / self.habits["memory"]
+        self._nerves = Nerves.of(self.habits)
         self._mood: dict[Symbol, float] = {}
-        self._before: dict[Symbol, float] = {}
-        self._recent: dict[Symbol, float] = {}
-        self._usual: dict[Symbol, float] = {}
 
     def traded(self, trade: Trade) -> None:
         """Let a trade move the mood."""
@@ -46,19 +44,11 @@ class Herd(Trader):
 
     def ticked(self, tick: Tick) -> None:
         """Compare the last move with the usual ones."""
-        of, price = tick.symbol, self.last[tick.symbol]
-        change = price / self._before.get(of, price) - 1
-        self._before[of] = price
-        size = abs(change) * (self._fear if change < 0 else 1.0)
-        recent, usual = self._recent.get(of, size), self._usual.get(of, size)
-        self._recent[of] = recent + self._weight * (size - recent)
-        self._usual[of] = usual + self._slow * (size - usual)
+        self._nerves.feel(tick.symbol, self.last[tick.symbol])
 
     def activity(self, of: Symbol) -> float:
         """Return how much more likely it is to act: 1 when it is calm, 10 at most."""
-        usual = self._usual.get(of, 0.0)
-        turmoil = max(0.0, self._recent[of] / usual - 1) if usual else 0.0
-        return min(10.0, 1 + self._alarm * turmoil)
+        return self._nerves.activity(of, self._alarm)
 
     def act(self, of: Symbol, tick: Tick) -> PlaceOrder | None:
         """Return an order with the others, or, as often as it doubts, with nobody."""

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from math import inf
 from random import Random
 from typing import ClassVar, Final
 
@@ -15,6 +16,7 @@ from market.values import Instrument, Side, Symbol
 
 ONE: Final = Decimal(1)
 MOST: Final = 10.0  # amounts an order
+SPANS: Final = ("memory", "horizon", "fast", "slow", "window")  # habits in ticks, 1 at least
 PARETO: Final = 2.5  # tail of order sizes; trade sizes have one of about 1.5 to 3
 
 
@@ -32,7 +34,7 @@ class Trader(ABC):
         habits: those of this trader that are not the usual ones of its kind.
 
     Raises:
-        StrategyError: its kind has no such habit.
+        StrategyError: its kind has no such habit, or a habit will not do.
     """
 
     usual: ClassVar[Mapping[str, float]] = {"chance": 0.1, "most": 3, "limit": 50}
@@ -50,6 +52,7 @@ class Trader(ABC):
         if unknown := sorted(set(habits or {}) - set(known)):
             raise StrategyError(f"{type(self).__name__} has no habit {unknown[0]!r}")
         self.habits = known | dict(habits or {})
+        _check(self.habits)
         self.chance, self.limit = self.habits["chance"], self.habits["limit"]
         self.last: dict[Symbol, float] = {}
         self.holdings, self.resting = Holdings(), Resting()
@@ -128,3 +131,10 @@ class Trader(ABC):
         too_many = max(0, len(resting) - int(self.habits["most"]) + 1)
         commands: list[Command] = [cancel(old.order_id) for old in resting[:too_many]]
         return commands if order is None else [*commands, order]
+
+
+def _check(habits: Mapping[str, object]) -> None:
+    for name, value in habits.items():
+        least = 1 if name in SPANS else 0
+        if not isinstance(value, int | float) or not least <= value < inf:
+            raise StrategyError(f"habit {name!r} is a number from {least} up, not {value!r}")

@@ -2,8 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from bots.strategy import StrategyError
+from market.errors import SettingsError
 from simulation.config import SCENARIOS, load, parsed
 from simulation.errors import ConfigError
+from simulation.event_log import EventLog
+from simulation.run import Simulation
 
 
 def test_the_default_market_is_that_of_the_template() -> None:
@@ -59,3 +63,35 @@ def test_every_scenario_in_the_box_can_be_loaded_by_its_name() -> None:
 
     assert len(names) >= 9
     assert all(load(Path(name)).about for name in names)
+
+
+@pytest.mark.parametrize(
+    ("agents", "problem"),
+    [
+        ("agents.investor = 3", "agents"),
+        ("agents.investor.amount = 'lots'", "amount 'lots' is no number"),
+        ("agents.investor.starting_cash = 'inf'", "starting_cash 'inf' is no number"),
+    ],
+)
+def test_an_agent_that_makes_no_sense_is_refused_by_its_key(
+    agents: str, problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(agents)
+
+    with pytest.raises(ConfigError, match=problem):
+        load(path)
+
+
+def test_an_argument_that_a_strategy_does_not_ask_for_is_named() -> None:
+    config = parsed({"days": 0.001, "agents": {"investor": {"with": {"windoww": 3}}}})
+
+    with pytest.raises(StrategyError, match="investor: with: Investor does not ask for 'windoww'"):
+        Simulation(config, 1, EventLog())
+
+
+def test_fewer_symbols_than_a_bot_wants_are_an_error_that_names_both_settings() -> None:
+    config = parsed({"days": 0.001, "settings": {"SYMBOLS": "BTC"}})
+
+    with pytest.raises(SettingsError, match=r"INTERESTED_IN.*META.*SYMBOLS=BTC"):
+        Simulation(config, 1, EventLog())

@@ -16,8 +16,9 @@ from simulation.population.chartists import MeanReversion, Momentum
 from simulation.population.herd import Herd
 from simulation.population.trader import Trader
 from simulation.population.value import Value
-from simulation.price_tape import PriceTape
+from simulation.price_tape import PriceTape, traded
 from simulation.run import Simulation
+from sources.facts import clusters, trade
 from sources.processes import generator
 from tests.builders import a_tick, a_trade, an_instrument
 from tests.simulation.runs import SECOND
@@ -108,9 +109,31 @@ def test_a_herd_wakes_up_in_turmoil_and_more_in_a_fall() -> None:
     assert activity(0.05) < 1.5 < activity(0.5) < activity(-0.5)
 
 
-def test_a_habit_that_a_trader_has_not_is_refused() -> None:
-    with pytest.raises(StrategyError, match="wisdom"):
-        a_trader("herd", wisdom=1)
+def test_a_maker_quotes_wider_after_a_fall_than_after_a_rise() -> None:
+    def spread(move: float) -> float:
+        maker = a_trader("maker", caution=0.5, memory=10, horizon=500)
+        prices = [100 + (n % 2) * 0.05 for n in range(1000)]
+        for price in [*prices, 100 + move, 100 + 2 * move]:
+            maker.decide(a_trade_at(f"{price:.2f}"))
+            found = maker.decide(ticks([price])[0])
+        bid, ask = (o.price for o in found if isinstance(o, PlaceOrder) and o.price)
+        return float(ask - bid)
+
+    assert spread(0.05) < spread(1.0) < spread(-1.0)
+
+
+@pytest.mark.parametrize("wrong", [{"wisdom": 1}, {"memory": 0}, {"alarm": -1}])
+def test_a_habit_that_a_trader_cannot_have_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(StrategyError, match=next(iter(wrong))):
+        a_trader("herd", **wrong)
+
+
+def test_volatility_clusters_and_volume_moves_with_it_where_traders_make_the_price() -> None:
+    series = traded(replace(load(MARKET), days=1500 * SECOND), 3, Symbol("BTC"))
+    returns = np.diff(np.log(series.prices))
+
+    assert clusters(returns).passed
+    assert trade(returns, np.asarray(series.volumes)[1:]).passed
 
 
 def test_with_the_house_off_the_price_is_made_by_the_traders() -> None:

@@ -98,3 +98,26 @@ def test_a_herd_runs_after_the_news() -> None:
 
     assert result.market("META").trades == 5
     assert all(market.floor.venue.account(f"herd-{n}") is not None for n in range(1, 6))
+
+
+@pytest.mark.parametrize(
+    ("event", "problem"),
+    [
+        ({"do": "halt", "at_s": 1}, "symbol is missing"),
+        ({"do": "halt", "at_s": 1, "symbol": "META", "for_s": -5}, "for_s"),
+        ({"do": "halt", "at_s": 61, "symbol": "META"}, "after the end, 60 s"),
+        ({"do": "thin", "at_s": 1, "quantity": "little"}, "quantity 'little' is no number"),
+        (
+            {"do": "order", "at_s": 1, "symbol": "META", "side": "buy", "quantity": "nan"},
+            "quantity 'nan' is no number",
+        ),
+    ],
+)
+def test_an_event_that_makes_no_sense_is_named(event: dict[str, object], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        ran(a_config(60, agents={}, event=[event]))
+
+
+def test_an_assertion_about_nobody_says_who_that_is() -> None:
+    with pytest.raises(ConfigError, match="there is no 'bob'"):
+        ran(a_config(10, agents={}, assertions=['pnl("bob") > 0']))
