@@ -259,11 +259,13 @@ class Ledger:
             cash = account.terms.starting_cash
             account.terms = structs.replace(terms, starting_cash=cash)
 
-    def settle(self, fill: OrderFilled) -> None:
-        """Book one side of a trade, and its fee to the fee account."""
-        self.accounts[fill.account].apply(fill)
+    def settle(self, fill: OrderFilled) -> Account:
+        """Book one side of a trade, and its fee to the fee account; return whose side it was."""
+        account = self.accounts[fill.account]
+        account.apply(fill)
         if fill.fee:
             self.accounts[FEES].charge(fill.fee.copy_negate())
+        return account
 
     def customers(self) -> list[Account]:
         """Return all accounts but the house's and the fee account, by name."""
@@ -301,7 +303,7 @@ def exposed(account: Account, symbol: Symbol, side: Side, quantity: Decimal) -> 
         return quantity
     bought = _add(position.quantity, position.buying)
     sold = _subtract(position.quantity, position.selling)
-    if side is Side.BUY:
+    if side is not SELL:
         bought = _add(bought, quantity)
     else:
         sold = _subtract(sold, quantity)

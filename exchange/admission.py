@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
-from exchange.accounts import UNLIMITED, Account, Terms
+from exchange.accounts import SELL, UNLIMITED, Account, Terms
 from exchange.blotter import Ticket
 from exchange.commands import Charter, ConfigureAccount
 from exchange.funds import Asked, Funds
@@ -13,7 +13,7 @@ from exchange.rules import Refusal, misshapen
 from exchange.settlement import Settlement
 from market.errors import InvalidValueError, OffGridError
 from market.orders import AmendOrder, PlaceOrder
-from market.values import Side, Symbol
+from market.values import Symbol
 
 _LEAST_LEVERAGE: Final = Decimal(1)
 _MOST_LEVERAGE: Final = Decimal(100)
@@ -53,7 +53,7 @@ class Admission:
     def _beyond(self, ticket: Ticket, quantity: Decimal, price: Decimal) -> Refusal | None:
         """Return why the account cannot pay for more, if it cannot."""
         order, account = ticket.order, self._ledger[ticket.order.account]
-        if account.terms.margin or order.side is Side.SELL:
+        if account.terms.margin or order.side is SELL:
             more = max(_subtract(quantity, ticket.quantity), ZERO)
             asked = self._funds.at_price(order.symbol, order.side, more, price)
             return self._funds.refusal(account, asked)
@@ -84,7 +84,7 @@ class Admission:
     def at_the_market(self, ticket: Ticket) -> Refusal | None:
         """Return why a stop order that was set off cannot be paid for."""
         order, left = ticket.order, ticket.remaining
-        unlocked = _multiply(left, ticket.lock) if order.side is Side.BUY else left
+        unlocked = _multiply(left, ticket.lock) if order.side is not SELL else left
         account = self._ledger[order.account]
         return self._funds.refusal(account, self._sweep(order, left), unlocked)
 
@@ -133,7 +133,7 @@ class Admission:
         price = order.stop_price if order.price is None else order.price
         if price is not None:
             return self._funds.at_price(order.symbol, order.side, order.quantity, price)
-        if order.side is Side.SELL and not account.terms.margin:  # only its holdings count
+        if order.side is SELL and not account.terms.margin:  # only its holdings count
             return Asked(order.symbol, order.side, order.quantity, ZERO, ZERO)
         return self._sweep(order, order.quantity)
 

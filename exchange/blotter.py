@@ -21,7 +21,9 @@ from market.orders import (
 )
 from market.values import Side, Symbol
 
-WORKING: Final = frozenset((Status.OPEN, Status.PARTIALLY_FILLED))
+OPEN: Final = Status.OPEN  # by name: looking up a member of an enum takes its time
+PARTIALLY_FILLED: Final = Status.PARTIALLY_FILLED
+FILLED: Final = Status.FILLED
 
 _add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
 
@@ -86,7 +88,7 @@ class Ticket(Struct, kw_only=True, omit_defaults=True):
     price: Decimal | None
     lock: Decimal
     filled: Decimal = ZERO
-    status: Status = Status.OPEN
+    status: Status = OPEN
     reason: str | None = None
     fills: list[Fill] = []
     first: FirstAnswer | None = None
@@ -99,7 +101,7 @@ class Ticket(Struct, kw_only=True, omit_defaults=True):
     @property
     def working(self) -> bool:
         """Whether it may still trade."""
-        return self.status in WORKING
+        return self.status is OPEN or self.status is PARTIALLY_FILLED
 
     def fill(self, fact: OrderFilled) -> None:
         """Take in its own part of a trade."""
@@ -115,7 +117,7 @@ class Ticket(Struct, kw_only=True, omit_defaults=True):
         self.filled = _add(self.filled, fact.quantity)
         self.time = fact.time
         done = self.filled == self.quantity
-        self.status = Status.FILLED if done else Status.PARTIALLY_FILLED
+        self.status = FILLED if done else PARTIALLY_FILLED
 
     def answer(self) -> None:
         """Keep how it stands now as the answer to whoever sends the same name again."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from exchange.accounts import Account, exposed
+from exchange.accounts import SELL, Account, exposed
 from exchange.matching import Sweep
 from exchange.positions import MONEY, ZERO, ratio
 from exchange.rules import Refusal, Rules
@@ -40,7 +40,7 @@ class Funds:
 
     def lock(self, side: Side, price: Decimal | None) -> Decimal:
         """Return the cash that each unit of an open order locks."""
-        if price is None or side is Side.SELL:
+        if price is None or side is SELL:
             return ZERO
         return _multiply(price, self._with_fee) if self._rate else price
 
@@ -52,7 +52,7 @@ class Funds:
     def now(self, symbol: Symbol, side: Side, quantity: Decimal, sweep: Sweep) -> Asked:
         """Return what an order that takes at once asks; it may not find all that it would sell."""
         fee = max(sweep.fee, ZERO)
-        if side is Side.BUY:
+        if side is not SELL:
             return Asked(symbol, side, sweep.quantity, sweep.notional, fee)
         rest = _multiply(_subtract(quantity, sweep.quantity), self._marks.get(symbol, ZERO))
         return Asked(symbol, side, quantity, _add(sweep.notional, rest), fee)
@@ -62,7 +62,7 @@ class Funds:
 
         ``unlocked`` is what the order itself has locked already: cash to buy, quantity to sell.
         """
-        if asked.side is Side.SELL and not account.terms.short_selling:
+        if asked.side is SELL and not account.terms.short_selling:
             free = _add(account.free_quantity(asked.symbol), unlocked)
             if asked.quantity > free:
                 return Refusal(
@@ -71,7 +71,7 @@ class Funds:
                 )
         if account.terms.margin:
             return self._over_margin(account, asked, unlocked)
-        return _over_cash(account, asked, unlocked) if asked.side is Side.BUY else None
+        return _over_cash(account, asked, unlocked) if asked.side is not SELL else None
 
     def _over_margin(self, account: Account, asked: Asked, unlocked: Decimal) -> Refusal | None:
         if not asked.quantity or unlocked:  # an order that is open is in the exposure already
@@ -83,7 +83,7 @@ class Funds:
         at_mark = _multiply(asked.quantity, mark)
         worse = (
             _subtract(asked.value, at_mark)
-            if asked.side is Side.BUY
+            if asked.side is not SELL
             else _subtract(at_mark, asked.value)
         )
         left = _subtract(account.equity(self._marks), _add(max(worse, ZERO), asked.fee))

@@ -97,12 +97,12 @@ class Settlement:
         self._ticket(fact.order_id).time = fact.time
 
     def _filled(self, fact: OrderFilled) -> None:
-        self.ledger.settle(fact)
+        account = self.ledger.settle(fact)
         if fact.order_id < 0:  # the house's
             return
         ticket = self._ticket(fact.order_id)
         ticket.fill(fact)
-        self._release(ticket, fact.quantity)
+        self._reserve(ticket, account, _minus(fact.quantity))
         if not ticket.working:
             self.blotter.closed(ticket)
 

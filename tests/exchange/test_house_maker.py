@@ -1,4 +1,5 @@
 from decimal import Decimal
+from random import Random
 
 import pytest
 
@@ -175,3 +176,31 @@ def test_the_house_withdraws_in_a_halt_and_comes_back_for_the_auction() -> None:
     desk.buy("b", 3, 125)
     desk.time = at(11)
     assert desk.told(desk.engine.advance(at(11))) == [("trade", "b", -4, 3, 122)]
+
+
+@pytest.mark.parametrize("spread", [1, 2, 5])
+@pytest.mark.parametrize("seed", range(6))
+def test_however_the_price_moves_and_whoever_trades_the_house_ends_up_whole(
+    spread: int, seed: int
+) -> None:
+    draw = Random(seed)
+    desk = a_desk(levels=4, spread_ticks=spread)
+    price = 100
+    for step in range(60):
+        price = max(6, price + draw.choice([0, 1, -1, 2, -3, 7, -8, 30, -30]))
+        desk.tick(price)
+        wanted = [price - spread // 2 - level for level in range(4)]
+        wanted += [-(wanted[0] + spread + level) for level in range(4)]
+        quotes = {order.key: order.id for order in desk.engine._pits[BTC]._house.quotes}
+        assert list(quotes) == wanted
+        assert len(set(quotes.values())) == len(quotes)
+        for side in desk.engine._pits[BTC].book:
+            assert side.keys == sorted(side.levels)
+            for key, level in side.levels.items():
+                standing = list(level)
+                assert level.lots == sum(order.shown for order in standing)
+                assert all(order.level is level and order.key == key for order in standing)
+        trade = draw.choice([desk.buy, desk.sell])
+        trade(f"t{step}", draw.randint(1, 45))
+        desk.buy(f"b{step}", draw.randint(1, 9), price - draw.randint(1, 9))
+        desk.sell(f"s{step}", draw.randint(1, 9), price + draw.randint(1, 9))

@@ -170,3 +170,21 @@ def test_a_grid_remembers_only_so_much() -> None:
         assert grid.whole(grid.value(steps)) == steps
     assert len(grid.values) <= 1 << 16
     assert len(grid._wholes) <= 1 << 16
+
+
+def test_a_price_off_the_grid_counts_as_the_nearest_and_stays_off_it() -> None:
+    grid = Grid("price", Decimal("0.05"))
+    off, on = Decimal("1.02"), Decimal("1.05")
+    for _ in range(2):
+        assert (grid.nearest(off), grid.nearest(on), grid.whole(on)) == (20, 21, 21)
+        with pytest.raises(OffGridError):
+            grid.whole(off)
+    assert grid.nearest(Decimal("0.001")) == 1
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "NaN", "sNaN", "Infinity", "1E+12"])
+def test_what_is_no_price_is_nearest_to_none(value: str) -> None:
+    grid = Grid("price", Decimal("0.01"))
+    for _ in range(2):
+        with pytest.raises(OffGridError):
+            grid.nearest(Decimal(value))
