@@ -104,3 +104,16 @@ async def test_the_study_draws_candles_and_asks_nobody_else(
     assert kind == "candlestick"
     assert watched.errors == []
     assert watched.foreign == []
+
+
+async def test_a_study_of_nothing_says_so_and_draws_no_axes(browser: Browser) -> None:
+    paper = PaperMarket("BTC")
+    paper.candles = []
+    async with (
+        charts_over(paper) as url,
+        opened(browser, url, path="/study?symbol=BTC") as watched,
+    ):
+        note = watched.page.locator("#note")
+        await expect(note).to_contain_text("no candles in this span", timeout=PATIENCE_MS)
+        assert await watched.page.locator("#figure svg").count() == 0
+    assert watched.errors == []
