@@ -36,6 +36,7 @@ export class Store {
       for (const [key, value] of Object.entries(message[kind])) this[kind].set(key, value);
       changed.add(kind);
     }
+    for (const name of Object.keys(message.account ?? {}).sort()) this.color(name);
     for (const [kind, most] of Object.entries(KEPT)) {
       if (message[kind] === undefined) continue;
       this[kind] = extended(this[kind], message[kind], most);
