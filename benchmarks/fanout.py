@@ -14,9 +14,10 @@ too must get every event of theirs once.
 
 The load generator is the same for all, and prompt: it sleeps when there is nothing to read, so a
 server that writes every event by itself has somebody to wake for nearly every write, as it has with
-readers elsewhere. To be woken is most of what that costs the load generator, in C as in Python;
-where it was busier than the server, the figure is marked. Only the ratios of one run are worth
-comparing.
+readers elsewhere. To be woken is most of what that costs the load generator, in C as in Python: a
+reader in C finds the same limits, at 65 to 80 % of its core. A figure is marked where the load
+generator was busy for more than nine tenths of the time, and more so than the server. Only the
+ratios of one run are worth comparing.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from benchmarks.peers.reader import LostError
 from benchmarks.peers.server import Peer, Server, cores, python
 
 MAX_P99_MS: Final = 100.0
-MAX_OWN_CPU: Final = 0.70
+MAX_OWN_CPU: Final = 0.90
 PROBE_TURNS: Final = 2
 METRICS: Final = "/metrics"
 GUESTS: Final = {f"?symbols={SYMBOLS[0]}": len(SYMBOLS), "?events=tick": 1}
@@ -240,7 +241,7 @@ def fairness_ms(peer: Peer, deliveries: float, seconds: float) -> float:
 def everyone() -> list[Peer]:
     """Return the peers that this machine has."""
     found = [
-        Peer(OURS, python("ours"), {100: 8e6, 1000: 8e6}, guests=GUESTS, metrics=METRICS),
+        Peer(OURS, python("ours"), {100: 1.2e7, 1000: 1e7}, guests=GUESTS, metrics=METRICS),
         Peer(ENDPOINT, python("ours", "--endpoint"), {100: 3e6, 1000: 2e5}),
         Peer(USUAL, python("usual"), {100: 4e4, 1000: 3e4}),
     ]
