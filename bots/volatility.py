@@ -16,6 +16,7 @@ NORMAL_99: Final = 2.3263478740408408  # the 99 % quantile of the standard norma
 _ENOUGH: Final = 10.0  # effective observations below which nothing is said
 _KNOWN: Final = 10  # gaps before the mean gap is believed
 _MEMORY: Final = 50  # gaps that the mean gap remembers
+_MOST_WAITING: Final = 256
 
 
 @dataclass(slots=True)
@@ -74,12 +75,16 @@ class Volatility:
 
     def __init__(self) -> None:
         self._rates: dict[Symbol, Rate] = {}
+        self._waiting: list[Tick] = []  # nobody asks at every tick, and many at once cost half
 
     def seen(self, fact: Fact) -> None:
         """Take a fact in; the move over a gap or a fresh snapshot is not counted as one return."""
         if isinstance(fact, Tick):
-            self._add(fact)
+            self._waiting.append(fact)
+            if len(self._waiting) >= _MOST_WAITING:
+                self._catch_up()
         elif isinstance(fact, Gap | Snapshot):
+            self._waiting.clear()
             self._rates.clear()
 
     def value_at_risk_99(self, exposures: Iterable[tuple[Symbol, float]]) -> float | None:
@@ -89,6 +94,7 @@ class Volatility:
         once, so it is the sum over the positions. ``exposures`` are symbol and value, quote
         currency. None while one of them has too few ticks.
         """
+        self._catch_up()
         total = 0.0
         for of, value in exposures:
             rate = self._rates.get(of)
@@ -97,6 +103,11 @@ class Volatility:
                 return None
             total += abs(value) * NORMAL_99 * sqrt(variance * HORIZON_S)
         return total
+
+    def _catch_up(self) -> None:
+        for tick in self._waiting:
+            self._add(tick)
+        self._waiting.clear()
 
     def _add(self, tick: Tick) -> None:
         price = float(tick.price)

@@ -10,6 +10,7 @@ from risk.backtests import Zone
 from risk.coverage import Coverage
 from risk.errors import UnavailableError
 from risk.report import PUBLISHED, CoverageReport
+from risk.tails import ranked_losses, ranked_value_at_risk
 from risk.valuation import Valuation
 
 FILTERED: Final = "filtered_historical"
@@ -77,12 +78,11 @@ class Forecasts:
         if len(pnl) < FILTERED_NEEDED:
             return {}
         try:
-            filtered = measures.filtered_returns(pnl, decay)
+            losses = ranked_losses(measures.filtered_returns(pnl, decay))
         except UnavailableError:  # nothing moved at first
             return {}
         return {
-            f"{FILTERED} {level}": measures.historical_value_at_risk(filtered, float(level))
-            for level in PUBLISHED
+            f"{FILTERED} {level}": ranked_value_at_risk(losses, float(level)) for level in PUBLISHED
         }
 
 

@@ -226,9 +226,8 @@ class LiveCovariance:
                 self._frozen[k] += silence if silence > limit else 0.0
 
     def _weights(self, time_s: float) -> list[float]:
-        passed = time_s - self._origin
-        pairs = zip(self._frozen, self.half_lives_s, strict=True)
-        ages = [(passed - frozen) / half_life for frozen, half_life in pairs]
+        passed, frozen = time_s - self._origin, self._frozen
+        ages = [(passed - frozen[k]) / each for k, each in enumerate(self.half_lives_s)]
         if max(ages) > _RESCALE:
             self._rescale([2.0**-age for age in ages])
             self._origin, self._frozen = time_s, [0.0] * len(ages)

@@ -58,9 +58,10 @@ class PortfolioContext:
     def take(self, data: MarketData) -> None:
         """Keep ``data`` as the newest of its symbol, and say that it arrived."""
         self.market_data[data.symbol] = data
-        self._market_data_fetched_handler(
-            MarketDataFetched(data.symbol, data.price, data.volume, data.time.timestamp())
-        )
+        if self._market_data_fetched_handler is not _ignore:  # of every tick of a stream
+            self._market_data_fetched_handler(
+                MarketDataFetched(data.symbol, data.price, data.volume, data.time.timestamp())
+            )
 
     def get_market_data(self, symbol: Symbol) -> MarketData:
         """Return the newest market data of ``symbol``; raise UnavailableError without any."""

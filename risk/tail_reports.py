@@ -5,6 +5,12 @@ from typing import Final
 from risk import measures
 from risk.arrays import Array
 from risk.report import TailReport
+from risk.tails import (
+    moments_of,
+    ranked_expected_shortfall,
+    ranked_losses,
+    ranked_value_at_risk,
+)
 
 ALL_LEVELS: Final = ("0.95", "0.975", "0.99")
 
@@ -24,12 +30,11 @@ def gaussian(deviation: float) -> TailReport:
 
 def historical(pnl: Array) -> TailReport:
     """Return the tails of profits as they were, money, shape (rows,), by the rule ``upper``."""
+    losses = ranked_losses(pnl)
     return TailReport(
-        value_at_risk={
-            level: measures.historical_value_at_risk(pnl, float(level)) for level in ALL_LEVELS
-        },
+        value_at_risk={level: ranked_value_at_risk(losses, float(level)) for level in ALL_LEVELS},
         expected_shortfall={
-            level: measures.historical_expected_shortfall(pnl, float(level)) for level in ALL_LEVELS
+            level: ranked_expected_shortfall(losses, float(level)) for level in ALL_LEVELS
         },
         rule="upper",
     )
@@ -37,7 +42,8 @@ def historical(pnl: Array) -> TailReport:
 
 def cornish_fisher(pnl: Array) -> TailReport:
     """Return the tails of profits, money, shape (rows,), by their skewness and kurtosis."""
-    tails = {level: measures.cornish_fisher_tail(pnl, float(level)) for level in ALL_LEVELS}
+    moments = moments_of(pnl)
+    tails = {level: moments.cornish_fisher_tail(float(level)) for level in ALL_LEVELS}
     return TailReport(
         value_at_risk={level: tail.value_at_risk for level, tail in tails.items()},
         expected_shortfall={level: tail.expected_shortfall for level, tail in tails.items()},

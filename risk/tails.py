@@ -69,8 +69,12 @@ def historical_value_at_risk(returns: Numbers, level: float, rule: QuantileRule 
     Raises:
         UnavailableError: no returns.
     """
-    losses = _sorted_losses(returns, level)
-    share = _share(len(losses), level)
+    return ranked_value_at_risk(ranked_losses(returns), level, rule)
+
+
+def ranked_value_at_risk(losses: Array, level: float, rule: QuantileRule = "upper") -> float:
+    """Return the same of losses that are ranked already."""
+    share = _tail_of(losses, level)
     if rule == "linear":
         return float(np.quantile(losses, level))
     rank = ceil(share) if rule == "upper" else floor(share) + 1
@@ -84,9 +88,19 @@ def historical_expected_shortfall(returns: Numbers, level: float) -> float:
         UnavailableError: no returns.
     Source: Rockafellar and Uryasev (2002), JBF 26, 1443-1471, as in riskfolio-lib and skfolio.
     """
-    losses = _sorted_losses(returns, level)
+    return ranked_expected_shortfall(ranked_losses(returns), level)
+
+
+def ranked_expected_shortfall(losses: Array, level: float) -> float:
+    """Return the same of losses that are ranked already."""
+    _tail_of(losses, level)
     weights = tail_weights(len(losses), level)
     return float(losses[: len(weights)] @ weights)
+
+
+def ranked_losses(returns: Numbers) -> Array:
+    """Return the losses, largest first; raise UnavailableError without any."""
+    return np.sort(-_at_least(returns, 1))[::-1]
 
 
 def tail_weights(count: int, level: float) -> Array:
@@ -128,22 +142,46 @@ def cornish_fisher_tail(returns: Numbers, level: float) -> Tail:
         Cornish and Fisher (1938); the domain of validity and the shortfall: Maillard (2012), A
         user's guide to the Cornish Fisher expansion. The scale is biased too, ddof 0.
     """
+    return moments_of(returns).cornish_fisher_tail(level)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean, standard deviation, skewness and excess kurtosis, all of ddof 0."""
+
+    mean: float
+    deviation: float
+    skew: float
+    kurtosis: float
+
+    def cornish_fisher_tail(self, level: float) -> Tail:
+        """Return the tail that these moments make; see the function of that name."""
+        skew, kurtosis = self.skew, self.kurtosis
+        z = normal_quantile(1 - level)
+        quantile = (
+            z
+            + (z**2 - 1) * skew / 6
+            + (z**3 - 3 * z) * kurtosis / 24
+            - (2 * z**3 - 5 * z) * skew**2 / 36
+        )
+        mass = normal_density(z) / (1 - level)
+        shortfall = mass * (
+            1 + skew * z / 6 + kurtosis * (z**2 - 1) / 24 - skew**2 * (2 * z**2 - 1) / 36
+        )
+        valid = _monotone(skew, kurtosis)
+        return Tail(
+            -self.mean - quantile * self.deviation,
+            -self.mean + shortfall * self.deviation,
+            quantile,
+            valid,
+        )
+
+
+def moments_of(returns: Numbers) -> Moments:
+    """Return the moments; raise UnavailableError for fewer than four returns, or no spread."""
     r = _at_least(returns, 4)
     skew, kurtosis = skew_and_kurtosis(r)
-    mean, deviation = float(r.mean()), float(r.std())
-    z = normal_quantile(1 - level)
-    quantile = (
-        z
-        + (z**2 - 1) * skew / 6
-        + (z**3 - 3 * z) * kurtosis / 24
-        - (2 * z**3 - 5 * z) * skew**2 / 36
-    )
-    mass = normal_density(z) / (1 - level)
-    shortfall = mass * (
-        1 + skew * z / 6 + kurtosis * (z**2 - 1) / 24 - skew**2 * (2 * z**2 - 1) / 36
-    )
-    valid = _monotone(skew, kurtosis)
-    return Tail(-mean - quantile * deviation, -mean + shortfall * deviation, quantile, valid)
+    return Moments(float(r.mean()), float(r.std()), skew, kurtosis)
 
 
 def skew_and_kurtosis(returns: Numbers) -> tuple[float, float]:
@@ -205,11 +243,12 @@ def _share(count: int, level: float) -> float:
     return float(round(share)) if abs(share - round(share)) < 1e-9 * max(1, count) else share
 
 
-def _sorted_losses(returns: Numbers, level: float) -> Array:
-    losses = -_at_least(returns, 1)
-    if _share(len(losses), level) <= 0:
+def _tail_of(losses: Array, level: float) -> float:
+    """Return how many of the losses lie in the tail; raise UnavailableError when none does."""
+    share = _share(len(losses), level)
+    if share <= 0:
         raise UnavailableError("the tail is empty")
-    return np.sort(losses)[::-1]
+    return share
 
 
 def _at_least(returns: Numbers, count: int) -> Array:

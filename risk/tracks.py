@@ -20,18 +20,19 @@ class Track:
     def begin(self, weights: list[float], gap: float) -> None:
         """Begin a return over ``gap`` seconds that counts with ``weights``."""
         self.scale, self.earlier, self.last = weights, self.last, self.earlier
+        last, total, squares, spans = self.last, self.weight, self.squares, self.spans
         for k, weight in enumerate(weights):
-            self.last[k] = 0.0
-            self.weight[k] += weight
-            self.squares[k] += weight * weight
-            self.spans[k] += weight * gap
+            last[k] = 0.0
+            total[k] += weight
+            squares[k] += weight * weight
+            spans[k] += weight * gap
 
     def move(self, change: float) -> None:
         """Add ``change`` to the return, and to the variance what it makes of it."""
-        last, earlier = self.last, self.earlier
+        last, earlier, sums = self.last, self.earlier, self.sums
         for k, weight in enumerate(self.scale):
             if weight:
-                self.sums[k] += weight * change * (change + 2 * (last[k] + earlier[k]))
+                sums[k] += weight * change * (change + 2 * (last[k] + earlier[k]))
                 last[k] += change
         self.level += change
 

@@ -10,8 +10,12 @@ import pytest
 
 from exchange.journal_file import JournalFile
 from exchange.recovery import verify
+from exchange.settings import Settings as ExchangeSettings
+from market.events import Fact
 from simulation.event_log import EventLog
 from simulation.journal import journal
+from simulation.results import RiskResult
+from simulation.risk_watch import RiskWatch
 from simulation.run import Simulation
 from tests.simulation.runs import a_config, ran
 
@@ -165,6 +169,47 @@ def test_memory_does_not_grow_with_the_days() -> None:
     assert series.points == sorted(series.points)
     gaps = {b - a for a, b in zip(series.points, series.points[1:], strict=False)}
     assert len(gaps) == 1
+
+
+def test_closed_orders_are_forgotten_so_that_memory_is_flat_in_the_days() -> None:
+    settings = ExchangeSettings.from_env(a_config().environment)
+    market, result = ran(a_config(300, settings={"ORDERS_KEPT": "5"}))
+    kept = list(market.floor.venue.blotter)
+
+    assert settings.charter.orders_kept == 1000
+    assert result.orders > 20
+    assert len(kept) <= 5 + sum(ticket.working for ticket in kept)
+
+
+def test_risk_that_takes_facts_in_batches_reports_what_it_would_tick_by_tick() -> None:
+    config = a_config(200, risk={"on": True, "report_s": 50})
+    batched, at_once = RiskWatch(config.environment), RiskWatch(config.environment)
+    with EventLog() as log:
+        market = Simulation(config, 7, log)
+        market.risk = Both(batched, at_once)
+        market.run()
+
+    assert batched.watched["default"].path.points == at_once.watched["default"].path.points
+    assert len(batched.watched["default"].path.points) > 1
+
+
+class Both(RiskWatch):
+    """Two watches that hear the same: one when it is asked, the other at every fact."""
+
+    def __init__(self, batched: RiskWatch, at_once: RiskWatch) -> None:
+        self.both = batched, at_once
+
+    def hear(self, fact: Fact) -> None:
+        batched, at_once = self.both
+        batched.hear(fact)
+        at_once.monitor.take(fact)
+
+    def report(self, seconds: float) -> None:
+        for each in self.both:
+            each.report(seconds)
+
+    def results(self) -> tuple[RiskResult, ...]:
+        return self.both[0].results()
 
 
 def test_an_exchange_that_hears_no_source_takes_no_order() -> None:
