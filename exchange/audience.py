@@ -36,7 +36,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     journal: int = UNKNOWN.seq
     link: str = UNKNOWN.link
     orders: Head | None = None
-    sources: dict[Symbol, str] = {}
+    sources: dict[str, str] = {}
 
     @classmethod
     def of(cls, text: str) -> "Note":
@@ -179,9 +179,8 @@ class Audience:
 
     def _market_note(self) -> str:
         told = max(self._told, self._marks[self._market])
-        note = Note(
-            journal=told.seq, link=told.link, orders=self._orders_kept, sources=self._read_to()
-        )
+        sources = dict[str, str](self._read_to().items())
+        note = Note(journal=told.seq, link=told.link, orders=self._orders_kept, sources=sources)
         return msgspec.json.encode(note).decode()
 
     def _orders_note(self) -> str:

@@ -19,6 +19,24 @@ LEASE_S: Final = 60.0
 VARIANTS: Final = {Candle.kind: Variants(name="interval", known=tuple(INTERVALS), default="1m")}
 
 
+class _Forming:
+    """The candles of a symbol, and the ticks that wait to be taken into them together."""
+
+    __slots__ = ("builder", "last", "until", "waiting")
+
+    def __init__(self) -> None:
+        self.builder = CandleBuilder()
+        self.waiting: list[Tick] = []
+        self.last, self.until = self.builder.span
+
+    def settle(self) -> CandleBuilder:
+        """Return the candles with all that waited in them."""
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            self.builder.merge(Bar.of_run(waiting))
+        return self.builder
+
+
 class CandleStream:
     """The candles of all symbols on their way to the stream.
 
@@ -33,20 +51,32 @@ class CandleStream:
         publish: Callable[[Fact], object],
         is_wanted: Callable[[tuple[str, str]], bool],
     ) -> None:
-        self._builders = {symbol: CandleBuilder() for symbol in symbols}
+        self._symbols = {symbol: _Forming() for symbol in symbols}
         self._publish, self._is_wanted = publish, is_wanted
         self._changed: set[Symbol] = set()
         self._wanted_at: dict[tuple[Symbol, int], float] = {}
 
     def restore(self, symbol: Symbol, parts: Iterable[tuple[int, Bar]]) -> None:
         """Go on from what is kept of a symbol; see CandleBuilder."""
-        self._builders[symbol].restore(parts)
+        forming = self._symbols[symbol]
+        forming.builder.restore(parts)
+        forming.last, forming.until = forming.builder.span
 
     def take(self, tick: Tick) -> Sequence[CandleKey]:
         """Take in a tick, publish what it closed; return what had closed and holds it, too."""
-        symbol, builder = tick.symbol, self._builders[tick.symbol]
+        forming, time = self._symbols[tick.symbol], tick.time
+        if forming.last <= time < forming.until:  # as most: it closes nothing, nor is it late
+            forming.waiting.append(tick)
+            forming.last = time
+            return ()
+        late = self._turn(forming.settle(), tick)
+        self._changed.add(tick.symbol)
+        forming.last, forming.until = forming.builder.span
+        return late
+
+    def _turn(self, builder: CandleBuilder, tick: Tick) -> Sequence[CandleKey]:
+        symbol = tick.symbol
         at, price, volume = plain(tick)
-        self._changed.add(symbol)
         if at < builder.began:
             amended = [(symbol, length, time) for length, time in builder.closed_around(at)]
             builder.take(at, price, volume)
@@ -58,7 +88,10 @@ class CandleStream:
     def beat(self, now: float) -> None:
         """Publish what forms and has changed; ``now`` is in seconds, and never goes back."""
         changed, self._changed = self._changed, set()
-        for symbol in self._builders:
+        for symbol, forming in self._symbols.items():
+            if forming.waiting:
+                forming.settle()
+                changed.add(symbol)
             for length in LENGTHS:
                 if self._is_due(symbol, length, now, changed):
                     self._publish_forming(symbol, length)
@@ -75,6 +108,6 @@ class CandleStream:
         return is_new or symbol in changed
 
     def _publish_forming(self, symbol: Symbol, length: int) -> None:
-        forming = self._builders[symbol].forming(length)
+        forming = self._symbols[symbol].settle().forming(length)
         if forming is not None:
             self._publish(forming.candle(symbol, length, closed=False))

@@ -9,6 +9,7 @@ ticks that are in it and not on how they came, and parts of a candle can be merg
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
+from functools import reduce
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -36,6 +37,9 @@ NAMES: Final = {length: name for name, length in INTERVALS.items()}
 NEVER: Final = -(2**62)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
+_LAST: Final = _EVER.replace(microsecond=0)
 _add: Final = Context(prec=60).add  # sums of volumes must not be rounded
 
 
@@ -94,6 +98,16 @@ class Bar:
             self.low = price
         self.volume = _add(self.volume, volume)
         self.trades += 1
+
+    @classmethod
+    def of_run(cls, ticks: Sequence[Tick]) -> "Bar":
+        """Return what ticks of one second make, none of them earlier than the one before."""
+        prices = [tick.price for tick in ticks]
+        begin, end = microseconds(ticks[0].time), microseconds(ticks[-1].time)
+        volume = reduce(_add, [tick.volume for tick in ticks])
+        time, count = begin - begin % SECOND, len(ticks)
+        high, low = max(prices), min(prices)
+        return cls(time, prices[0], high, low, prices[-1], volume, count, begin, end)
 
     def merge(self, other: "Bar") -> None:
         """Take in another part of the same span, whose ticks came later."""
@@ -191,6 +205,19 @@ class CandleBuilder:
         self._begin(Bar(at - at % SECOND, price, price, price, price, volume, 1, at, at))
         return closed
 
+    def merge(self, part: Bar) -> None:
+        """Take in a part of the shortest candle, whose ticks came after all that is in it."""
+        assert self._shortest is not None
+        self._shortest.merge(part)
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """From its newest tick to its end, the shortest candle only grows."""
+        if self._shortest is None:
+            return _EVER, _EVER
+        newest = moment(self._shortest.close_at)
+        return newest, _end(newest)
+
     def _begin(self, shortest: Bar | None) -> None:
         self._bars[0] = self._shortest = shortest
         if shortest is not None:
@@ -199,10 +226,7 @@ class CandleBuilder:
     def closed_around(self, at: int) -> Iterator[tuple[int, int]]:
         """Yield the length and the time of each candle around ``at`` that has closed."""
         shortest = self._bars[0]
-        if shortest is not None:
-            for length in LENGTHS:
-                if at // length < shortest.time // length:
-                    yield length, at - at % length
+        return closed_around(at, at if shortest is None else shortest.time)
 
     def forming(self, length: int) -> Bar | None:
         """Return the candle of an interval that has not closed, None before the first tick."""
@@ -245,6 +269,13 @@ class CandleBuilder:
                 return
 
 
+def closed_around(at: int, newest: int) -> Iterator[tuple[int, int]]:
+    """Yield the length and the time of each candle around ``at`` that ``newest`` has closed."""
+    for length in LENGTHS:
+        if at // length < newest // length:
+            yield length, at - at % length
+
+
 def folded(ticks: Iterable[tuple[int, Decimal, Decimal]]) -> dict[tuple[int, int], Bar]:
     """Return the bars of every interval of one symbol's ticks, by length and time.
 
@@ -258,11 +289,26 @@ def folded(ticks: Iterable[tuple[int, Decimal, Decimal]]) -> dict[tuple[int, int
             shortest[time] = Bar(time, price, price, price, price, volume, 1, at, at)
         else:
             bar.add(at, price, volume)
+    return _lengthened(shortest)
+
+
+def bars_of(ticks: Iterable[Tick]) -> dict[tuple[int, int], Bar]:
+    """Return what `folded` does; it is quicker the more ticks there are in a second."""
+    shortest: dict[int, Bar] = {}
+    for part in map(Bar.of_run, _runs(ticks)):
+        whole = shortest.setdefault(part.time, part)
+        if whole is not part:
+            whole.merge(part)
+    return _lengthened(shortest)
+
+
+def _lengthened(shortest: dict[int, Bar]) -> dict[tuple[int, int], Bar]:
+    """Return the shortest bars with those of every longer interval."""
     found = {(SECOND, time): bar for time, bar in shortest.items()}
-    bars: Iterable[Bar] = shortest.values()
+    bars = shortest
     for length in LENGTHS[1:]:
         longer: dict[int, Bar] = {}
-        for bar in bars:
+        for bar in bars.values():
             whole = longer.get(bar.time - bar.time % length)
             if whole is None:
                 part = bar.within(length)
@@ -270,8 +316,29 @@ def folded(ticks: Iterable[tuple[int, Decimal, Decimal]]) -> dict[tuple[int, int
             else:
                 whole.merge(bar)
         found |= {(length, time): bar for time, bar in longer.items()}
-        bars = longer.values()
+        bars = longer
     return found
+
+
+def _runs(ticks: Iterable[Tick]) -> Iterator[list[Tick]]:
+    """Yield the ticks in runs, each of one second and in the order of their times."""
+    run: list[Tick] = []
+    last, until = _EVER, _EVER
+    for tick in ticks:
+        if not last <= tick.time < until:
+            if run:
+                yield run
+            run, until = [], _end(tick.time)
+        last = tick.time
+        run.append(tick)
+    if run:
+        yield run
+
+
+def _end(at: datetime) -> datetime:
+    """Return the end of the second of a time."""
+    begin = at.replace(microsecond=0)
+    return begin + _SECOND if begin < _LAST else _EVER
 
 
 def parts_of(newest: int) -> Iterator[tuple[int, int, int, int]]:

@@ -18,7 +18,7 @@ import structlog
 
 from exchange.archive import Archive, Span
 from exchange.candle_stream import CandleStream
-from exchange.candles import LENGTHS, Bar, microseconds, parts_of
+from exchange.candles import LENGTHS, Bar, closed_around, microseconds, parts_of
 from exchange.history_file import Batch, CandleKey, HistoryFile, Keeping
 from exchange.streams import Taped
 from market.errors import GarbledEventError
@@ -64,6 +64,8 @@ class History:
         self._file, self._market, self._most = HistoryFile(path, keeping), market, most_pending
         self._pending: list[Tick | Trade] = []
         self._late: set[CandleKey] = set()
+        self._late_missed: set[CandleKey] = set()
+        self._amended: list[Candle] = []
         self._is_behind, self._taken_to = False, 0
         self._turn = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, "history-writer")
@@ -80,10 +82,10 @@ class History:
 
     def take(self, fact: Tick | Trade, late: Iterable[CandleKey] = ()) -> None:
         """Keep what was just published, and know which closed candles it has changed."""
-        if self._is_behind:
-            return
-        if len(self._pending) >= self._most:
+        if len(self._pending) >= self._most and not self._is_behind:
             self._fall_behind("more events wait than there is room for")
+        if self._is_behind:
+            self._late_missed.update(late)
             return
         self._pending.append(fact)
         self._taken_to = self._market.hub.head
@@ -114,13 +116,16 @@ class History:
                 if facts:
                     batch = Batch(facts, EventId(hub.epoch, self._taken_to), late)
                     amended = await loop.run_in_executor(self._writer, self._store, batch)
-                    for candle in amended:
-                        self._market.publish(candle)
+                    self._market.publish(*amended)
                 elif self._is_behind:
+                    late, self._late_missed = self._late_missed, set()
                     self._is_behind, upto = False, hub.head
-                    await loop.run_in_executor(self._writer, self._read_again, upto)
+                    amended = await loop.run_in_executor(self._writer, self._read_again, upto, late)
+                    self._market.publish(*amended)
             except (sqlite3.Error, GarbledEventError, OSError) as error:
                 self._pending = []  # what follows a hole waits until that is filled from the tape
+                self._late_missed |= late | self._late
+                self._late = set()
                 self._fall_behind(str(error))
                 await asyncio.sleep(RETRY_S)
 
@@ -137,12 +142,12 @@ class History:
         return await loop.run_in_executor(self._reader, lambda: query(self._opened()))
 
     def restore(self, stream: CandleStream, symbols: Iterable[Symbol]) -> list[Candle]:
-        """Let the stream's candles go on from what is kept; return closes that were never told."""
+        """Let the stream's candles go on from what is kept; return what was never told of them."""
         for symbol in symbols:
             newest = self._file.newest(symbol)
             if newest is not None:
                 stream.restore(symbol, self._parts(symbol, newest))
-        return self._untold()
+        return [*self._untold(), *self._amended]
 
     def forget_trades(self, after: int) -> int:
         """Remove the trades with numbers ``after`` that one; return the last number there was.
@@ -200,11 +205,28 @@ class History:
         known = self._file.progress
         after = known.n if known is not None and known.epoch == found.start.epoch else 0
         self.was_ahead = after > found.head.n
-        self._store_kept((kept for kept in found.events if kept.id.n > after), found.head)
+        events = [kept for kept in found.events if kept.id.n > after]
+        late = self._late_among(events)
+        self._store_kept(events, found.head)
+        self._amended = list(self._file.amended(late))
         log.info("history_filled_up", events=self.reread, after=after, upto=found.head.n)
 
-    def _read_again(self, upto: int) -> None:
-        """Store what was published up to then and is on the tape."""
+    def _late_among(self, events: Iterable[Kept]) -> set[CandleKey]:
+        """Return the candles that had closed before ticks that are in them, too."""
+        newest, late = dict[Symbol, int](), set[CandleKey]()
+        for tick in (kept.fact for kept in events if isinstance(kept.fact, Tick)):
+            at, symbol = microseconds(tick.time), tick.symbol
+            if symbol not in newest:
+                bar = self._file.newest(symbol)
+                newest[symbol] = at if bar is None else bar.time
+            late.update(
+                (symbol, length, time) for length, time in closed_around(at, newest[symbol])
+            )
+            newest[symbol] = max(newest[symbol], at)
+        return late
+
+    def _read_again(self, upto: int, late: Iterable[CandleKey]) -> list[Candle]:
+        """Store what was published up to then and is on the tape; return ``late`` with it."""
         known, epoch = self._file.progress, self._market.hub.epoch
         after = known.n if known is not None and known.epoch == epoch else 0
         events = self._market.following(after)
@@ -217,6 +239,7 @@ class History:
         if first is not None:
             self._store_kept([first], first.id)
         self._store_kept(within, EventId(epoch, upto))
+        return list(self._file.amended(late))
 
     def _store_kept(self, events: Iterable[Kept], upto: EventId) -> None:
         for chunk in _chunks(iter(events)):

@@ -7,7 +7,7 @@ microseconds since 1970. Candles are merged: a part of one is read, added to, an
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Self
 import msgspec
 import structlog
 
-from exchange.candles import LENGTHS, Bar, folded, microseconds
+from exchange.candles import LENGTHS, Bar, bars_of, microseconds
 from market.errors import MarketError
 from market.events import Candle, Tick, Trade
 from market.values import Symbol
@@ -146,7 +146,7 @@ class HistoryFile:
             life = self._advance(batch.upto)
             new = self._insert_ticks(ticks, life)
             new += self._insert_trades(trades, life)
-            amended = list(self._amended(batch.late))
+            amended = list(self.amended(batch.late))
         self._rows += new
         return amended
 
@@ -158,6 +158,12 @@ class HistoryFile:
             (symbol, length, begin, end),
         )
         return map(bar_of, found)
+
+    def amended(self, late: Iterable[CandleKey]) -> Iterator[Candle]:
+        """Yield candles that closed before, as they are now."""
+        for symbol, length, time in sorted(late):
+            for bar in self.bars(symbol, length, time, time + 1):
+                yield bar.candle(symbol, length, closed=True, amended=True)
 
     def newest(self, symbol: Symbol, before: int = 2**62) -> Bar | None:
         """Return the newest of the shortest bars of a symbol that begins ``before`` then."""
@@ -229,20 +235,19 @@ class HistoryFile:
         )
         return int(life)
 
-    def _insert_ticks(self, ticks: Iterable[Tick], life: int) -> Counter[Series]:
+    def _insert_ticks(self, ticks: Sequence[Tick], life: int) -> Counter[Series]:
         """Keep ticks and merge them into the candles; return the new rows of each series."""
-        rows: list[tuple[object, ...]] = []
-        plain: dict[Symbol, list[tuple[int, Decimal, Decimal]]] = {}
+        by_symbol: dict[Symbol, list[Tick]] = {}
         for tick in ticks:
-            at = microseconds(tick.time)
-            rows.append((tick.symbol, at, tick.seq, life, tick.price, tick.volume))
-            plain.setdefault(tick.symbol, []).append((at, tick.price, tick.volume))
+            by_symbol.setdefault(tick.symbol, []).append(tick)
+        rows = [(t.symbol, microseconds(t.time), t.seq, life, t.price, t.volume) for t in ticks]
         self._insert("ticks", rows)
         new: Counter[Series] = Counter()
-        for symbol, found in plain.items():
+        for symbol, found in by_symbol.items():
             new[Series("ticks", symbol)] = len(found)
-            new.update(self._merge_candles(symbol, folded(found)))
-            newest = max(at for at, _, _ in found)
+            bars = bars_of(found)
+            new.update(self._merge_candles(symbol, bars))
+            newest = max(bar.close_at for bar in bars.values())
             self._newest[symbol] = max(newest, self._newest.get(symbol, newest))
         return new
 
@@ -276,11 +281,6 @@ class HistoryFile:
                 f"INSERT OR REPLACE INTO {table} SELECT {columns} FROM json_each(?)",  # noqa: S608
                 (msgspec.json.encode(rows).decode(),),
             )
-
-    def _amended(self, late: Iterable[CandleKey]) -> Iterator[Candle]:
-        for symbol, length, time in sorted(late):
-            for bar in self.bars(symbol, length, time, time + 1):
-                yield bar.candle(symbol, length, closed=True, amended=True)
 
     # -- out -----------------------------------------------------------------------------------
 

@@ -1,25 +1,31 @@
 """Candles: whatever order the ticks come in, and however they are cut up, the same to the digit."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from exchange.candle_stream import CandleStream
 from exchange.candles import (
     INTERVALS,
     LENGTHS,
     SECOND,
     Bar,
     CandleBuilder,
+    bars_of,
     folded,
     microseconds,
     moment,
     parts_of,
     plain,
 )
+from market.events import Fact, Tick
+from market.values import Symbol
 from tests.builders import a_tick
 
 NOON = 1_767_355_200 * SECOND  # 2026-01-02T12:00:00Z
@@ -72,6 +78,48 @@ def test_the_candles_are_what_the_definition_says(found: list[Plain]) -> None:
     for length in LENGTHS:
         expected = by_the_definition(found, length)
         assert {time: bar for (of, time), bar in bars.items() if of == length} == expected
+
+
+@given(st.one_of(ticks, near))
+def test_bars_of_ticks_are_those_of_plain_ones(found: list[Plain]) -> None:
+    assert bars_of(map(as_tick, found)) == folded(found)
+
+
+def as_tick(found: Plain) -> Tick:
+    at, price, volume = found
+    return Tick(symbol=Symbol("BTC"), price=price, volume=volume, time=moment(at), seq=1)
+
+
+@given(st.one_of(near, near.map(sorted)), st.sets(st.integers(0, 60)))
+def test_the_stream_of_candles_is_that_of_a_builder(found: list[Plain], beats: set[int]) -> None:
+    builder, published = CandleBuilder(), list[Fact]()
+    symbol = Symbol("BTC")
+    stream = CandleStream([symbol], published.append, lambda _: True)
+    for n, plain_tick in enumerate(found):
+        late = {(symbol, *key) for key in builder.closed_around(plain_tick[0])}
+        closed = builder.take(*plain_tick)
+        published.clear()
+        assert set(stream.take(as_tick(plain_tick))) == late
+        assert published == [bar.candle(symbol, of, closed=True) for of, bar in closed]
+        if n in beats:
+            published.clear()
+            stream.beat(float(n))
+            forming = [builder.forming(length) for length in LENGTHS]
+            assert published == [
+                bar.candle(symbol, length, closed=False)
+                for length, bar in zip(LENGTHS, forming, strict=True)
+                if bar is not None
+            ]
+
+
+def test_the_last_second_that_can_be_told_has_candles() -> None:
+    last = as_tick((0, Decimal(1), Decimal(1)))
+    for microsecond in (0, 500_000, 999_999):
+        time = datetime.max.replace(tzinfo=UTC, microsecond=microsecond)
+        ended = structs.replace(last, time=time)
+        assert bars_of([ended, ended]) == folded([plain(ended)] * 2)
+        stream = CandleStream([last.symbol], lambda _: None, lambda _: True)
+        assert not [*stream.take(ended), *stream.take(ended)]
 
 
 @given(near, st.lists(st.integers(0, 60), max_size=4))

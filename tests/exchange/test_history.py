@@ -179,6 +179,30 @@ async def test_a_close_that_a_kill_cut_off_is_told_after_it(tmp_path: Path) -> N
     assert count == len(told)
 
 
+async def test_a_late_tick_that_is_read_from_the_tape_amends_what_was_closed(
+    tmp_path: Path,
+) -> None:
+    life = Life(tmp_path, most_pending=1)
+    life.publish(tick(1))
+    life.publish(tick(2, after_s=1.5))  # there is no room for this one
+    life.publish(tick(3, after_s=0.2, price="150"))
+    await life.history.flush()
+    assert not [fact for fact in life.told if isinstance(fact, Candle) and fact.amended]
+    await life.history.flush()
+    told = [fact for fact in life.told if isinstance(fact, Candle) and fact.amended]
+    life.publish(tick(4, after_s=0.3, price="160"))
+    life.killed()
+
+    again = Life(tmp_path)
+    then = [fact for fact in again.told if isinstance(fact, Candle) and fact.amended]
+    await again.ended()
+    assert [(fact.interval, fact.trades, fact.high) for fact in told] == [("1s", 2, Decimal(150))]
+    assert then[:-1] == told
+    assert [(fact.interval, fact.trades, fact.high) for fact in then[-1:]] == [
+        ("1s", 3, Decimal(160))
+    ]
+
+
 async def test_a_tick_that_comes_late_amends_what_was_closed(tmp_path: Path) -> None:
     life = Life(tmp_path)
     for n, after_s in enumerate((0.0, 0.5, 1.5, 62.0), start=1):
