@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 from bots.catalog import build
 from bots.strategy import StrategyError, commands
 from market.events import Tick, Trade
-from market.orders import PlaceOrder
+from market.orders import Command, PlaceOrder
 from market.values import Side, Symbol
 from simulation.config import load
 from simulation.population import POPULATION
@@ -113,6 +114,7 @@ def test_a_maker_quotes_wider_after_a_fall_than_after_a_rise() -> None:
     def spread(move: float) -> float:
         maker = a_trader("maker", caution=0.5, memory=10, horizon=500)
         prices = [100 + (n % 2) * 0.05 for n in range(1000)]
+        found: Sequence[Command] = ()
         for price in [*prices, 100 + move, 100 + 2 * move]:
             maker.decide(a_trade_at(f"{price:.2f}"))
             found = maker.decide(ticks([price])[0])
