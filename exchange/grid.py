@@ -6,7 +6,7 @@ from typing import Final
 from market.errors import OffGridError
 from market.values import LIMIT, on_grid
 
-_REMEMBERED: Final = 1 << 16
+_REMEMBERED: Final = 1 << 12  # a hundred bytes each, and prices soon come again
 
 
 class Values(dict[int, Decimal]):

@@ -8,7 +8,6 @@ from typing import Final, Protocol, cast
 from msgspec import structs
 
 from exchange.accounts import UNLIMITED
-from exchange.blotter import OrderView
 from exchange.commands import (
     AnyCommand,
     Charter,
@@ -116,15 +115,12 @@ class TradingFloor:
         self.merging.take(symbol, FeedOpened())
         self._watch_later()
 
-    def execute(self, account: str, command: Command) -> OrderView | None:
+    def execute(self, account: str, command: Command) -> None:
         """Carry out a command of a customer; a refusal is told to the account as a fact."""
-        placed = isinstance(command, PlaceOrder)
-        self.orders += placed
+        self.orders += isinstance(command, PlaceOrder)
         outcome = self._carry_out(cast("AnyCommand", command))
         if outcome.refusal is not None:
             self._tell(self._refused(account, command, outcome.refusal))
-            return None
-        return outcome.orders[0] if placed else None
 
     def regulate(self, command: AnyCommand) -> Outcome:
         """Carry out a command of the exchange's own: a halt, new terms, a new charter."""
