@@ -6,11 +6,14 @@ unchanged in a process of this machine and on a worker of Dask's on another.
 
 import logging
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Final
 
 import msgspec
@@ -69,6 +72,18 @@ def work(unit: bytes) -> bytes:
     quiet()
     asked = msgspec.json.decode(unit, type=Unit)
     return _ENCODER.encode(simulate(asked.config, asked.seed))
+
+
+def begin() -> None:
+    """Make this process one that works for another, quietly, and for as long as that is there."""
+    quiet()
+    if (employer := multiprocessing.parent_process()) is not None:
+        Thread(target=_leave_with, args=(employer,), daemon=True).start()
+
+
+def _leave_with(employer: BaseProcess) -> None:
+    employer.join()
+    os._exit(1)  # whoever would read the result is gone
 
 
 def quiet() -> None:
@@ -133,7 +148,7 @@ def processes(count: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("forkserver" if is_forked else "spawn")
     if is_forked:
         context.set_forkserver_preload([__name__])
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=quiet)
+    executor = ProcessPoolExecutor(count, mp_context=context, initializer=begin)
     try:
         yield executor
     finally:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,25 @@ def test_processes_give_the_bytes_that_one_process_gives(tmp_path: Path) -> None
     here = work(msgspec.json.encode(Unit(config=config, seed=2)))
 
     assert msgspec.json.decode(found[2]) == msgspec.json.decode(here)
+
+
+EMPLOYER = """
+import signal
+from simulation.sweep import processes
+
+with processes(1) as executor:
+    executor.submit(print, "at work", flush=True)
+    executor.submit(signal.pause).result()
+"""
+
+
+def test_a_worker_leaves_when_the_process_it_works_for_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", EMPLOYER], stdout=subprocess.PIPE) as employer:
+        assert employer.stdout is not None
+        assert employer.stdout.readline() == b"at work\n"
+        employer.kill()
+        rest, _ = employer.communicate(timeout=30)  # ends when nobody holds our pipe any more
+    assert rest == b""
 
 
 def test_a_unit_of_work_runs_unchanged_on_a_cluster_of_two_workers(tmp_path: Path) -> None:
