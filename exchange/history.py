@@ -136,7 +136,7 @@ class History:
             sqlite3.Error: the history cannot be read.
             SlowQueryError: it takes too long.
         """
-        if self._pending:
+        if self._pending or self._turn.locked():  # a flush on its way holds what is not pending
             await asyncio.wait({asyncio.ensure_future(self.flush())}, timeout=WAIT_S)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reader, lambda: query(self._opened()))

@@ -26,11 +26,11 @@ async def test_one_line_halts_and_another_resumes(
         assert await said(market, "halt", "tinkoff", "--state", "cancel_only") == 0
         assert market.exchange.desk.venue.trading_state(TCS) == "cancel_only"
         assert await said(market, "resume", "TCS") == 0
-        assert await said(market, "halt", "a/b") == 1
+        assert await said(market, "halt", "a b") == 1
     told = capsys.readouterr()
     lines = [line for line in told.out.splitlines() if line.startswith("TCS is")]
     assert lines == ["TCS is halted", "TCS is cancel_only", "TCS is trading"]
-    assert told.err == "exchange: There is no symbol 'a/b'.\n"
+    assert told.err == "exchange: There is no symbol 'a b'.\n"
 
 
 async def test_with_keys_the_line_uses_an_operator_s(

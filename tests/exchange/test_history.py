@@ -117,6 +117,24 @@ async def test_a_write_that_fails_leaves_no_hole(tmp_path: Path) -> None:
     await life.ended()
 
 
+async def test_whoever_asks_while_a_write_is_on_its_way_sees_what_it_writes(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    assert await life.ticks() == []
+    blocker = sqlite3.connect(tmp_path / "history.sqlite", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    life.publish(tick(1))
+    flushing = asyncio.create_task(life.history.flush())
+    await eventually(lambda: not life.history._pending)
+    asking = asyncio.create_task(life.ticks())
+    await asyncio.wait({asking}, timeout=0.1)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+
+    assert await asking == [1]
+    await flushing
+    await life.ended()
+
+
 async def test_what_is_not_even_on_the_tape_is_counted(tmp_path: Path) -> None:
     life = Life(tmp_path, most_pending=1, history=100)
     with capture_logs() as logs:
