@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -26,6 +27,9 @@ UNSENT_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 16 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
 SPOKEN: Final = frozenset({"1.0", "1.1"})
+_HOST: Final = re.compile(
+    rb"(\[[\w.:~%!$&'()*+,;=-]+\]|[\w.~%!$&'()*+,;=-]*)(:[0-9]{0,5})?", re.ASCII
+)
 MAX_PIPELINED: Final = 4
 """Requests that wait behind the one being answered, before the client has to wait."""
 ACCEPTING_TURNS: Final = 3
@@ -148,6 +152,8 @@ class Connection(HttpToolsProtocol):
             self._refuse(414, "uri-too-long", f"The URL is over {MAX_URL_BYTES} bytes.")
         elif sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._refuse(431, "request-header-fields-too-large", "The head is too long.")
+        elif not self._is_addressed():
+            self._refuse(400, "bad-request", "It takes one Host field, and a proper one.")
         else:
             super().on_headers_complete()
             if 0 < len(self.pipeline) <= MAX_PIPELINED:
@@ -188,6 +194,13 @@ class Connection(HttpToolsProtocol):
         if cycle.scope["http_version"] == "1.0":
             app = partial(_without_chunks, app, cycle)
         super()._start_asgi_task(cycle, app)
+
+    def _is_addressed(self) -> bool:
+        """Tell whether the request says which host it is for, as RFC 9112, 3.2 asks."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if not hosts:
+            return bool(self.parser.get_http_version() == "1.0")
+        return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
 
     def _expect_request(self) -> None:
         self._deadline = self.loop.call_later(self.request_timeout_s, self._too_slow)
