@@ -9,8 +9,8 @@ from tests.streams import asked
 
 
 async def test_an_order_expires_by_its_time_though_nothing_else_happens(tmp_path: Path) -> None:
-    until = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat(timespec="microseconds")
     async with a_market(tmp_path, TCS) as market:
+        until = (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="microseconds")
         placed = await market.order(price=30, time_in_force="GTD", expire_time=until)
         async with asked(f"{market.base}/accounts/ann/stream") as told:
             seen = await told.until(lambda b: b.event == "order_expired")
