@@ -31,8 +31,8 @@ status: install ## One line a process: name, state, process id
 logs: install ## Follow all log files
 	@exec $(BIN)/python -m supervision logs
 
-test: $(VENV)/installed-dev ## Run the whole test suite, with its coverage
-	@$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+test: $(VENV)/installed-dev ## Run the whole test suite; with COVERAGE=1 hold it to its coverage, too
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(if $(COVERAGE),--cov --cov-report=term) $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Format, lint, types and who imports whom
 	$(BIN)/ruff format --check .

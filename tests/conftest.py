@@ -28,6 +28,11 @@ def program() -> Callable[..., str]:
     return find
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes share the tests: one more than cores, for much of it is waiting."""
+    return 1 + (os.cpu_count() or 1)
+
+
 @pytest.fixture(autouse=True)
 def _logs_as_they_were() -> Iterator[None]:
     """Undo what a test, or the program that it ran in this process, has set up for the logs."""
