@@ -38,6 +38,11 @@ class Environment:
         """Return the variable as ``cast`` makes it, or None when it is empty or missing."""
         return self.read(name, cast) if self._variables.get(name, "").strip() else None
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """Return the variables that begin with ``prefix`` and are not empty, in order."""
+        given = (name for name, text in self._variables.items() if text.strip())
+        return tuple(sorted(name for name in given if name.startswith(prefix)))
+
 
 def environment(root: Path = ROOT, process: Mapping[str, str] | None = None) -> Environment:
     """Return the settings in force: the process's variables, then `.env`, then `.env_template`."""

@@ -16,6 +16,7 @@ from sources.processes import (
     PriceProcess,
     cholesky,
     create_process,
+    parameters,
 )
 
 ANY: Final = real(-1e15, 1e15)
@@ -107,6 +108,7 @@ def _process(env: Environment, of: Instrument, name: str) -> PriceProcess:
     elif name == "correlated":
         given = {"loadings": _loadings(env, of.symbol)}
     prefix = f"{of.symbol}_PROCESS_"
+    _refuse_unknown(env, prefix, frozenset().union(*map(parameters, PROCESSES)), parameters(name))
     try:
         return create_process(
             name, lambda key, default: env.read(prefix + key.upper(), ANY, default=default), **given
@@ -115,7 +117,18 @@ def _process(env: Environment, of: Instrument, name: str) -> PriceProcess:
         raise SettingsError(f"{prefix}...", str(error)) from error
 
 
+def _refuse_unknown(
+    env: Environment, prefix: str, known: frozenset[str], here: frozenset[str]
+) -> None:
+    """Refuse a parameter that nothing has; one that is not of ``here`` may wait for its process."""
+    for name in env.names(prefix):
+        if name.removeprefix(prefix).lower() not in known:
+            raise SettingsError(name, f"there is no such parameter, only {', '.join(sorted(here))}")
+
+
 def _arrivals(env: Environment, of: Symbol) -> Hawkes | None:
+    of_bursts = frozenset({"mu", "alpha", "beta"})
+    _refuse_unknown(env, f"{of}_ARRIVALS_", of_bursts, of_bursts)
     if env.read(f"{of}_ARRIVALS", one_of("regular", "hawkes"), default="regular") == "regular":
         return None
     usual = Hawkes()

@@ -1,7 +1,7 @@
 """Price processes: pure, seeded, float inside; the same seed gives the same prices."""
 
 from sources.processes.brownian import ArithmeticBrownian, GeometricBrownian, OrnsteinUhlenbeck
-from sources.processes.catalog import PROCESSES, create_process
+from sources.processes.catalog import PROCESSES, create_process, parameters
 from sources.processes.correlated import CorrelatedBrownian, cholesky
 from sources.processes.garch import Garch, GjrGarch
 from sources.processes.hawkes import Hawkes
@@ -31,4 +31,5 @@ __all__ = [
     "cholesky",
     "create_process",
     "generator",
+    "parameters",
 ]

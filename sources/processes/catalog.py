@@ -43,6 +43,13 @@ PROCESSES: Final[Mapping[str, Process]] = MappingProxyType(
     }
 )
 
+OF_THE_MARKET: Final = frozenset({"step_max", "tick_size", "loadings"})  # settings of their own
+
+
+def parameters(name: str) -> frozenset[str]:
+    """Return what may be said about the process of that name; KeyError when there is none."""
+    return frozenset(field.name.rstrip("_") for field in fields(PROCESSES[name])) - OF_THE_MARKET
+
 
 def create_process(
     name: str, parameter: Callable[[str, float], float], **given: object

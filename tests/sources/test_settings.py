@@ -29,6 +29,12 @@ def test_a_process_takes_its_parameters_by_their_standard_names(market: Market) 
     assert Settings.from_env(env, BTC).process == MertonJumps(lambda_=100.0, sigma_j=0.01)
 
 
+def test_a_parameter_of_another_process_waits_for_it(market: Market) -> None:
+    env = market(BTC_PROCESS="walk", BTC_PROCESS_SIGMA="0.3", BTC_PROCESS_KAPPA="")
+
+    assert isinstance(Settings.from_env(env, BTC).process, Walk)
+
+
 def test_a_new_instrument_needs_lines_of_settings_only(market: Market) -> None:
     env = market(
         SYMBOLS="BTC,SOL", SOL_PORT="8090", SOL_START="150", SOL_TICK_SIZE="0.05", SOL_PROCESS="ou"
@@ -76,6 +82,9 @@ def test_correlated_symbols_get_their_rows_of_one_factor(market: Market) -> None
         ({"SEED": "lucky"}, "SEED"),
         ({"BTC_PORT": ""}, "BTC_PORT"),
         ({"BTC_ARRIVALS": "hawkes", "BTC_ARRIVALS_ALPHA": "2"}, "BTC_ARRIVALS"),
+        ({"BTC_PROCESS": "gbm", "BTC_PROCESS_SIGMAA": "1"}, "BTC_PROCESS_SIGMAA.* mu, sigma"),
+        ({"BTC_PROCESS_STEP_MAX": "5"}, "BTC_PROCESS_STEP_MAX"),
+        ({"BTC_ARRIVALS_ALFA": "0.5"}, "BTC_ARRIVALS_ALFA"),
         ({"BTC_VOLUME_DEPTH": "2"}, "BTC_VOLUME_DEPTH"),
         ({"BTC_PROCESS": "correlated", "SEED": ""}, "SEED"),
         ({"BTC_PROCESS": "correlated", "CORRELATION": "BTC:TCS:2"}, "CORRELATION"),
