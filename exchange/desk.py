@@ -17,7 +17,7 @@ from exchange.venue import Outcome, Venue, digest
 from market.clock import Clock
 from market.errors import MarketError
 from market.events import BookUpdate, Fact, Tick
-from market.orders import OrderRejected, PlaceOrder
+from market.orders import AmendOrder, AmendRejected, OrderRejected, PlaceOrder
 from market.values import Symbol
 
 log = structlog.get_logger("exchange.desk")
@@ -28,6 +28,8 @@ MOST_WAITING: Final = 5_000
 
 MOVES_WAIT_AT: Final = 1_000
 MOVES_WAIT_S: Final = 0.01
+
+Refused = OrderRejected | AmendRejected
 
 
 class BusyError(MarketError):
@@ -77,8 +79,11 @@ class Desk:
         self.commands, self.placed = 0, Counter[str]()
         self.check: Callable[[AnyCommand], None] | None = None
         """Asked before a command is looked at; it raises a RiskLimitError to deny it."""
-        self.tell_refused: Callable[[OrderRejected], object] | None = None
-        """Told of each order that is refused to an open account; nothing of it is kept."""
+        self.tell_refused: Callable[[Refused], object] | None = None
+        """Told of each order or amendment that is refused to an open account; none of it is kept.
+
+        A cancel that comes too late is answered and not told: its order was told to have ended.
+        """
 
     @property
     def backlog(self) -> int:
@@ -102,11 +107,14 @@ class Desk:
             raise JournalError("the journal has failed, and nothing can be kept any more")
         if self._journal.backlog >= MOST_WAITING:
             raise BusyError(f"{MOST_WAITING} commands wait for the journal")
-        self._check(command)
+        await self._check(command)
         outcome, kept = self._take(command)
         answer = Answer(outcome.refusal, outcome.orders)  # as they stand now, not when it is kept
         if isinstance(command, PlaceOrder):
-            self._count(command, answer)
+            told = "refused" if answer.refusal else answer.orders[0].status.value
+            self.placed[told] += 1
+        if answer.refusal is not None:
+            await self._refuse(command, answer.refusal)
         if kept is not None:
             await asyncio.shield(kept)
         elif outcome.repeated:  # what it repeats may still wait for the disk
@@ -139,37 +147,42 @@ class Desk:
         levels = self.venue.book(symbol, depth)
         return BookUpdate(symbol=symbol, bids=levels.bids, asks=levels.asks, time=self.venue.time)
 
-    def _check(self, command: AnyCommand) -> None:
+    async def _check(self, command: AnyCommand) -> None:
         if self.check is None:
             return
         try:
             self.check(command)
         except RiskLimitError as denial:
-            if isinstance(command, PlaceOrder):
-                self._refuse(command, Refusal("risk-limit", str(denial)))
+            await self._refuse(command, Refusal("risk-limit", str(denial)))
             raise
 
-    def _count(self, order: PlaceOrder, answer: Answer) -> None:
-        if answer.refusal is None:
-            self.placed[answer.orders[0].status.value] += 1
+    async def _refuse(self, command: AnyCommand, refusal: Refusal) -> None:
+        """Tell the owner's readers of it, once the journal has what it was refused for."""
+        fact = self._refused(command, refusal)
+        await self._journal.flushed()
+        if fact is None or self.tell_refused is None:
             return
-        self.placed["refused"] += 1
-        self._refuse(order, answer.refusal)
+        if fact.account in self.venue.ledger and fact.account not in UNLIMITED:
+            self.tell_refused(fact)
 
-    def _refuse(self, order: PlaceOrder, refusal: Refusal) -> None:
-        """Tell the owner's readers why an order was refused; it has no number."""
-        name = order.account
-        if self.tell_refused is None or name in UNLIMITED or name not in self.venue.ledger:
-            return
-        rejected = OrderRejected(
-            order_id=0,
+    def _refused(self, command: AnyCommand, refusal: Refusal) -> Refused | None:
+        time = max(self._time, self._clock.now())
+        name, code, reason = getattr(command, "account", ""), refusal.code, refusal.reason
+        if isinstance(command, PlaceOrder):  # it was never taken, and has no number
+            return OrderRejected(
+                order_id=0, account=name, symbol=command.symbol, time=time, code=code, reason=reason
+            )
+        order = self.venue.order(command.order_id) if isinstance(command, AmendOrder) else None
+        if order is None or order.account != name:
+            return None
+        return AmendRejected(
+            order_id=order.order_id,
             account=name,
             symbol=order.symbol,
-            time=max(self._time, self._clock.now()),
-            code=refusal.code,
-            reason=refusal.reason,
+            time=time,
+            code=code,
+            reason=reason,
         )
-        self.tell_refused(rejected)
 
     def _take(self, command: AnyCommand) -> tuple[Outcome, "asyncio.Future[None] | None"]:
         time = self._time = max(self._time, self._clock.now())

@@ -342,6 +342,27 @@ async def test_an_account_is_told_of_the_orders_that_are_refused_to_it(tmp_path:
     assert answer["positions"][0]["quantity"] == 1
 
 
+async def test_an_account_is_told_of_a_refused_change_and_not_of_a_late_cancel(
+    tmp_path: Path,
+) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        gone = (await market.order()).json()
+        resting = (await market.order(type="limit", price=30, quantity=10)).json()
+        head = market.exchange.orders.hub.id
+        late = await market.client.delete(f"/orders/{gone['order_id']}")
+        url = f"/orders/{resting['order_id']}"
+        refused = await market.client.patch(url, json={"quantity": 10**5})
+        await market.client.delete(url)
+        async with asked(f"{market.base}/accounts/ann/stream?last_event_id={head}") as told:
+            blocks = await told.until(lambda block: block.event == "order_cancelled")
+    check_problem(late, 409, "not-cancellable")
+    check_problem(refused, 409, "insufficient-funds")
+    facts = [block for block in blocks if "data" in block.fields]
+    assert [block.event for block in facts] == ["amend_rejected", "order_cancelled"]
+    assert facts[0].data["order_id"] == resting["order_id"]
+    assert facts[0].data["reason"] + "." == refused.json()["detail"]
+
+
 async def test_an_account_is_configured_before_it_trades(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS) as market:
         put = market.client.put

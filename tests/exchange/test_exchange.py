@@ -192,6 +192,21 @@ def a_slow_disk(market: Market) -> Iterator[threading.Event]:
         go_on.set()
 
 
+async def test_what_an_order_is_refused_for_is_on_disk_before_it_is_said(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        await market.order(quantity=3)
+        with a_slow_disk(market) as go_on:
+            sold = asyncio.create_task(market.order(side="sell", quantity=3))
+            await eventually(lambda: market.exchange.desk.backlog > 0)
+            refused = asyncio.create_task(market.order(side="sell"))
+            await eventually(lambda: market.exchange.desk.placed["refused"] == 1)
+            early = await asyncio.wait([refused], timeout=0.1)
+            go_on.set()
+            answers = [await sold, await refused]
+    assert not early[0], "it was told that it has nothing to sell, which a kill could undo"
+    assert [answer.status_code for answer in answers] == [200, 409]
+
+
 async def test_nobody_sees_what_the_journal_does_not_have_yet(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS) as market:
         first = (await market.order()).json()
