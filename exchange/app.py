@@ -101,7 +101,8 @@ def create_app(exchange: Exchange) -> Starlette:
 
 
 def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
-    described = document("Sandpit exchange", _version(), ABOUT, OPERATIONS)
+    keys = bool(exchange.settings.keys)
+    described = document("Sandpit exchange", _version(), ABOUT, OPERATIONS, keys=keys)
     answers = {
         "/openapi.json": json(described),
         "/docs": HTMLResponse(page(described), headers=PAGE_HEADERS),

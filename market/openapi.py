@@ -10,6 +10,10 @@ from typing import Any, Final
 import msgspec
 
 _REF: Final = "#/components/schemas/{name}"
+_KEYS: Final = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 
 
 class BadField(msgspec.Struct, frozen=True):
@@ -72,9 +76,12 @@ class Operation:
 
 
 def document(
-    title: str, version: str, about: str, operations: Iterable[Operation]
+    title: str, version: str, about: str, operations: Iterable[Operation], *, keys: bool = False
 ) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of ``operations``."""
+    """Return the OpenAPI 3.1 document of ``operations``.
+
+    With ``keys`` those that may answer 401 need a key, and either way of giving it is described.
+    """
     listed = list(operations)
     models = [model for one in listed for model in (one.answer, one.body) if _is_model(model)]
     found, components = msgspec.json.schema_components([*models, Problem], ref_template=_REF)
@@ -83,12 +90,15 @@ def document(
     for one in listed:
         answer = next(schemas) if _is_model(one.answer) else None
         body = next(schemas) if _is_model(one.body) else None
-        paths.setdefault(one.path, {})[one.method.lower()] = _described(one, answer, body)
+        told = _described(one, answer, body)
+        if keys and 401 in one.problems:
+            told["security"] = [{scheme: []} for scheme in _KEYS]
+        paths.setdefault(one.path, {})[one.method.lower()] = told
     made = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": about},
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components} | ({"securitySchemes": _KEYS} if keys else {}),
     }
     described: dict[str, Any] = _as_on_the_wire(made)
     return described

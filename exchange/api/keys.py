@@ -34,8 +34,8 @@ class Keys:
     Args:
         secrets: the secret of each account that has one.
         operators: those among them whose key may stop and open trading, too.
-        orders_per_s: how many orders an account may place a second, in bursts of as many; 0 is
-            no bound.
+        orders_per_s: how many orders an account may place or amend a second, in bursts of as
+            many; 0 is no bound. Cancels do not count: whoever is over it can still get out.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Keys:
             raise ProblemError(403, "key-refused", "This key is no operator's; see OPERATORS.")
 
     def pace(self, account: str) -> None:
-        """Count an order of ``account``; raise the 429 problem when it is one too many."""
+        """Count an order or amendment of ``account``; raise the 429 problem when it is too many."""
         if not self._rate:
             return
         now, burst = self._now(), max(1.0, self._rate)

@@ -275,7 +275,7 @@ OPERATIONS: Final = (
     Operation(
         method="PATCH",
         path="/orders/{order_id}",
-        about="Amend an open order",
+        about="Amend an open order; it counts as one in ORDERS_PER_S, which a cancel never does",
         answer=OrderView,
         body=Amendment,
         parameters=(_ORDER_PATH,),
@@ -321,7 +321,8 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/accounts/{account}/stream",
-        about="What happens to an account's orders, as server-sent events",
+        about="What happens to an account's orders, as server-sent events: order_rejected and"
+        " amend_rejected too; a cancel that is refused is only answered",
         answer=STREAM,
         parameters=(_ACCOUNT_PATH, _LAST_ID),
         problems=(401, 403, 404, 422, 503),

@@ -40,6 +40,26 @@ async def test_the_openapi_document_is_valid_and_complete(tmp_path: Path) -> Non
     assert home.headers["location"] == "/docs"
 
 
+async def test_with_keys_the_document_says_what_needs_one_and_how_to_give_it(
+    tmp_path: Path,
+) -> None:
+    async with a_market(tmp_path / "open", TCS) as market:
+        free = (await market.get("/openapi.json")).json()
+    async with a_market(tmp_path / "keys", TCS, keys=KEYS) as market:
+        document = (await market.get("/openapi.json")).json()
+        found = {
+            path: (await market.get(path)).status_code for path in ("/accounts", "/instruments")
+        }
+    OpenAPIV31SpecValidator(document).validate()
+    paths, schemes = document["paths"], document["components"]["securitySchemes"]
+    assert {of["type"] for of in schemes.values()} == {"http", "apiKey"}
+    guarded = {path for path in found if "security" in paths[path]["get"]}
+    assert guarded == {path for path, status in found.items() if status == 401} == {"/accounts"}
+    assert {next(iter(way)) for way in paths["/orders"]["post"]["security"]} == set(schemes)
+    assert "securitySchemes" not in free["components"]
+    assert "security" not in free["paths"]["/accounts"]["get"]
+
+
 async def test_the_root_leads_to_the_live_page_on_the_host_that_was_asked(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS, charts_port=8085) as market:
         own = await market.get("/?x=1")
@@ -537,6 +557,20 @@ async def test_orders_beyond_the_pace_are_told_to_come_later(tmp_path: Path) -> 
     check_problem(refused[0], 429, "too-many-orders")
     assert int(refused[0].headers["retry-after"]) >= 1
     assert other.status_code == 200
+
+
+async def test_amendments_count_in_the_pace_and_cancels_never_do(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, orders_per_s=0.001) as market:
+        order = (await market.order(type="limit", price=30, quantity=10)).json()
+        url = f"/orders/{order['order_id']}"
+        amended = await market.client.patch(url, json={"quantity": 5})
+        cancelled = await market.client.delete(url)
+        late = [await market.client.delete(url) for _ in range(3)]
+        all_cancelled = await market.client.delete("/orders?account=ann")
+    check_problem(amended, 429, "too-many-orders")
+    assert cancelled.json()["status"] == "cancelled"
+    assert {one.status_code for one in late} == {409}
+    assert all_cancelled.json() == []
 
 
 @pytest.mark.parametrize("header", ["last-event-id", "authorization", "x-api-key", "content-type"])
