@@ -5,7 +5,7 @@ another run on another machine.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,9 @@ T = TypeVar("T")
 DAY_S: Final = 86_400.0
 MOST_AGENTS: Final = 10_000
 OURS: Final = {"ORDERS_KEPT": "1000"}  # nobody asks for closed orders: memory is flat in the days
+OF_A_SYMBOL: Final = ("SOURCE_URL", "ARRIVALS", "VOLUME_DEPTH", "BINANCE_SYMBOL", "BINANCE_STREAMS")
+"""Settings of a symbol that have no line in the template, beside parameters, which sources know."""
+PARAMETERS: Final = ("PROCESS_", "ARRIVALS_")
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 
 
@@ -77,6 +80,10 @@ class RiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     on: bool = True
     report_s: float = 60.0
     accounts: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.001 <= self.report_s <= DAY_S:
+            raise ValueError("report_s is 0.001 to 86400")
 
 
 class RecordingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,22 +189,39 @@ def parsed(table: Mapping[str, Any], where: str = "the configuration") -> RunCon
 
 
 def check(config: RunConfig, where: str) -> None:
-    """Raise ConfigError when a setting is unknown or wrong, or a latency is."""
-    known = EnvFile(ROOT / ".env_template").file_values
-    market = set(words(_text(config.settings.get("SYMBOLS", known["SYMBOLS"]))))
-    for name in config.settings:
-        if name not in known and name.partition("_")[0] not in market:
-            raise ConfigError(f"{where}: settings: there is no {name}")
+    """Raise ConfigError when a setting, a symbol or a latency is unknown or wrong."""
+    _check_names(config, where)
+    try:
+        config.environment.read("TICK_INTERVAL_S", float)
+    except SettingsError as error:
+        raise ConfigError(f"{where}: settings: {error}") from error
+    market = market_symbols(config.environment)
+    _check_symbols(config.recordings, market, f"{where}: recordings")
     for name, agent in (config.agents or {}).items():
+        _check_symbols(agent.symbols, market, f"{where}: agents.{name}: symbols")
         for given in (agent.latency, agent.hearing):
             try:
                 latency_of(given)
             except ConfigError as error:
                 raise ConfigError(f"{where}: agents.{name}: {error}") from error
-    try:
-        config.environment.read("TICK_INTERVAL_S", float)
-    except SettingsError as error:
-        raise ConfigError(f"{where}: settings: {error}") from error
+
+
+def _check_names(config: RunConfig, where: str) -> None:
+    """Raise ConfigError for a setting that nothing reads."""
+    template = EnvFile(ROOT / ".env_template").file_values
+    usual = words(template["SYMBOLS"])
+    market = words(_text(config.settings.get("SYMBOLS", template["SYMBOLS"])))
+    kinds = {name.partition("_")[2] for name in template if name.partition("_")[0] in usual}
+    for name in config.settings:
+        symbol, _, kind = name.partition("_")
+        is_of_symbol = kind in kinds or kind in OF_A_SYMBOL or kind.startswith(PARAMETERS)
+        if name not in template and not (symbol in market and is_of_symbol):
+            raise ConfigError(f"{where}: settings: there is no {name}")
+
+
+def _check_symbols(named: Iterable[str], market: Sequence[str], where: str) -> None:
+    if unknown := sorted(set(named) - set(market)):
+        raise ConfigError(f"{where}: there is no {unknown[0]}, only {', '.join(market)}")
 
 
 def _text(value: object) -> str:

@@ -12,11 +12,13 @@ from bots.bot import Bot, StrategyBrokenError
 from bots.catalog import build, find
 from bots.settings import Settings
 from bots.strategy import Strategy, StrategyError
+from market.errors import InvalidValueError
 from market.events import Fact
 from market.orders import Command, OrderFilled, OrderRejected, PlaceOrder
 from market.settings import Environment
 from market.values import symbol
 from simulation.config import AgentConfig
+from simulation.errors import ConfigError
 from simulation.latency import latency_of
 from simulation.population import POPULATION
 from sources.processes import generator
@@ -130,7 +132,10 @@ def _settings(name: str, config: AgentConfig, env: Environment) -> Settings:
     if config.amount is None:
         return settings
     amount = Decimal(str(config.amount))
-    amounts = {of: settings.instruments[of].quantity(amount) for of in settings.symbols}
+    try:
+        amounts = {of: settings.instruments[of].quantity(amount) for of in settings.symbols}
+    except InvalidValueError as error:
+        raise ConfigError(f"agents.{name}: amount: {error}") from error
     return dataclasses.replace(settings, amounts=amounts)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bots.strategy import StrategyError
-from market.errors import SettingsError
+from market.errors import MarketError, SettingsError
 from simulation.config import SCENARIOS, load, parsed
 from simulation.errors import ConfigError
 from simulation.event_log import EventLog
@@ -44,7 +44,13 @@ def test_agents_alike_are_numbered() -> None:
         ({"dayz": 1}, "dayz"),
         ({"days": 0}, "days"),
         ({"settings": {"HOUSE_LEVLES": 1}}, "HOUSE_LEVLES"),
+        ({"settings": {"BTC_STEP_MAXX": 1}}, "BTC_STEP_MAXX"),
+        ({"settings": {"DOGE_PORT": 1}}, "DOGE_PORT"),
+        ({"settings": {"SYMBOLS": "btc!"}}, "SYMBOLS"),
+        ({"risk": {"report_s": 0}}, "report_s is 0.001"),
+        ({"recordings": {"DOGE": {"file": "x.csv"}}}, "recordings: there is no DOGE, only BTC"),
         ({"agents": {"a": {"latency": -1}}}, "agents.a"),
+        ({"agents": {"a": {"symbols": ["DOGE"]}}}, "agents.a: symbols: there is no DOGE"),
         ({"agents": {"a": {"events": ["gossip"]}}}, "gossip"),
     ],
 )
@@ -88,6 +94,26 @@ def test_an_argument_that_a_strategy_does_not_ask_for_is_named() -> None:
 
     with pytest.raises(StrategyError, match="investor: with: Investor does not ask for 'windoww'"):
         Simulation(config, 1, EventLog())
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"agents": {"investor": {"amount": "0.5"}}}, "agents.investor: amount: quantity 0.5"),
+        ({"settings": {"BTC_PROCESS_SIGMAA": 1}}, "BTC_PROCESS_SIGMAA: there is no such parameter"),
+    ],
+)
+def test_what_an_instrument_or_a_process_cannot_have_is_refused_before_it_runs(
+    table: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(MarketError, match=problem):
+        Simulation(parsed({"days": 1000, **table}), 1, EventLog())
+
+
+def test_settings_of_a_symbol_are_those_of_any_other() -> None:
+    settings = {"SYMBOLS": "BTC,DOGE", "DOGE_PORT": 9, "DOGE_ARRIVALS": "hawkes"}
+
+    assert parsed({"settings": settings | {"DOGE_PROCESS_MU": 1}}).settings["DOGE_PORT"] == 9
 
 
 def test_fewer_symbols_than_a_bot_wants_are_an_error_that_names_both_settings() -> None:
