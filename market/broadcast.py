@@ -116,7 +116,7 @@ class Broadcast(StreamEndpoint):
 
     def _catch_up(self, outlet: Outlet) -> None:
         """Write what is due now, or when its window ends: no reader gets two ticks in one."""
-        if outlet.reader.wishes.conflate_ms is None:
+        if outlet.reader.wishes.conflate_ms is None or outlet.reader.is_due:
             self._push(outlet)
         else:
             self._wake()
@@ -179,9 +179,9 @@ class Broadcast(StreamEndpoint):
             if outlet.blocked_since is not None or reader.ended:
                 return
             self._write(outlet)
-            if reader.cursor == self.hub.head and not self.hub.closed:
-                return
-        if not reader.ended:
+            if not reader.is_due:
+                break
+        if not reader.ended and (reader.is_due or reader.cursor < self.hub.head):
             self._wake()
 
     def _write(self, outlet: Outlet) -> None:

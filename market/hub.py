@@ -113,7 +113,7 @@ class Hub:
         self._unlogged: list[bytes] = []
         self._farewell = Shutdown()
         self._filters: WeakValueDictionary[tuple[object, ...], Filter] = WeakValueDictionary()
-        self._batches: dict[tuple[Filter, int], Batch] = {}
+        self._batches: dict[tuple[Filter, int, int], Batch] = {}
         self._batches_at, self._batches_bytes = 0, 0
         self._blocks: dict[tuple[Filter, int], Batch] = {}
         self._blocks_bytes = 0
@@ -231,8 +231,8 @@ class Hub:
             return Reader(self, wishes, cursor, self._hello() + greeting)
         return Reader(self, wishes, known.n, self._hello())
 
-    def batch(self, wishes: Filter, after: int) -> Batch:
-        """Return what follows event ``after``, as far as one write goes.
+    def batch(self, wishes: Filter, after: int, upto: int | None = None) -> Batch:
+        """Return what follows event ``after``, as far as one write goes; not beyond ``upto``.
 
         The very same bytes go to every reader with this filter at this place. Readers that lag are
         led to the same places, the ends of blocks; or each would soon need bytes of its own.
@@ -243,13 +243,14 @@ class Hub:
         if self._batches_at != self.head or self._batches_bytes > SHARED_BYTES:
             self._batches.clear()
             self._batches_at, self._batches_bytes = self.head, 0
-        found = self._batches.get((wishes, after))
+        end = self.head if upto is None else upto
+        found = self._batches.get((wishes, after, end))
         if found is None:
             if wishes.conflate_ms is None:
-                found = self._join(wishes, after, self.head)
+                found = self._join(wishes, after, end)
             else:
-                found = self._conflate(wishes, after)
-            self._batches[wishes, after] = found
+                found = self._conflate(wishes, after, end)
+            self._batches[wishes, after, end] = found
             self._batches_bytes += len(found.data)
         return found
 
@@ -319,11 +320,11 @@ class Hub:
             return frames
         return [kept for kept, topic in zip(frames, topics, strict=True) if topic in wanted]
 
-    def _conflate(self, wishes: Filter, after: int) -> Batch:
-        """Join with the newest tick of each symbol alone; in the order of their numbers."""
+    def _conflate(self, wishes: Filter, after: int, upto: int) -> Batch:
+        """Join with the newest tick up to ``upto`` of each symbol alone, in order of numbers."""
         chosen: dict[object, bytes] = {}
         size, n = 0, after
-        while n < self.head and size < BATCH_BYTES:
+        while n < upto and size < BATCH_BYTES:
             n += 1
             slot = n % self.history
             topic = self._topics[slot]
@@ -331,15 +332,15 @@ class Hub:
                 key: object = topic if topic[0] == self._conflated else n
                 size += len(self._frames[slot]) - len(chosen.pop(key, b""))
                 chosen[key] = self._frames[slot]
-        for topic in self._topics_after(n) & chosen.keys():
+        for topic in self._topics_between(n, upto) & chosen.keys():
             del chosen[topic]  # a newer tick of that symbol is in a later batch
         return Batch(b"".join(chosen.values()), len(chosen), n)
 
-    def _topics_after(self, n: int) -> set[tuple[str, str]]:
-        """Return what the events after number ``n`` are about."""
-        if n == self.head:
+    def _topics_between(self, n: int, upto: int) -> set[tuple[str, str]]:
+        """Return what the events after number ``n`` are about, up to ``upto``."""
+        if n == upto:
             return set()
-        first, end = (n + 1) % self.history, (self.head + 1) % self.history
+        first, end = (n + 1) % self.history, (upto + 1) % self.history
         if first < end:
             return set(self._topics[first:end])
         return {*self._topics[first:], *self._topics[:end]}
@@ -349,20 +350,35 @@ class Reader:
     """One reader's place in a hub's history.
 
     ``take`` gives everything that is due, as whole frames; when it gives nothing, there is
-    nothing yet, or, once ``ended``, nothing ever again.
+    nothing yet, or, once ``ended``, nothing ever again. A reader that wants the latest ticks alone
+    has a goal, the head at the end of its window: until it is there, what comes later does not
+    outdate what it gets, or one that never is at the head would get no tick of a busy symbol.
     """
 
-    __slots__ = ("_greeting", "_hub", "_warned", "cursor", "ended", "events", "wishes")
+    __slots__ = ("_goal", "_greeting", "_hub", "_warned", "cursor", "ended", "events", "wishes")
 
     def __init__(self, hub: Hub, wishes: Filter, cursor: int, greeting: bytes) -> None:
         self._hub, self.wishes, self.cursor = hub, wishes, cursor
         self._greeting, self._warned = greeting, False
+        self._goal = cursor
         self.ended, self.events = False, 0
 
     @property
     def lag(self) -> int:
         """How many events of the hub this reader has not taken, its own or not."""
         return self._hub.head - self.cursor
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to take, without a window to wait for."""
+        waits = self.wishes.conflate_ms is not None and not self._hub.closed
+        upto = self._goal if waits else self._hub.head
+        return bool(self._greeting) or self._hub.closed or self.cursor < upto
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether the history has gone over what this reader has not taken."""
+        return not self._greeting and not self.ended and self.cursor + 1 < self._hub.oldest
 
     def take(self) -> bytes:
         """Return the frames that are due now."""
@@ -376,13 +392,13 @@ class Reader:
         if self.ended:
             return Batch(b"", 0, self.cursor)
         hub = self._hub
-        if self.cursor + 1 < hub.oldest:
+        if self.is_overtaken:
             since = str(EventId(hub.epoch, self.cursor))
             told, self.cursor = hub.gap(since, self.cursor, self.wishes, "slow")
             self._warned = False
             return Batch(told, 0, self.cursor)
         warning = self._warning()
-        batch = hub.batch(self.wishes, self.cursor)
+        batch = hub.batch(self.wishes, self.cursor, self._upto())
         self.cursor = batch.upto
         self.events += batch.events
         self.ended = hub.closed and self.cursor == hub.head
@@ -398,6 +414,13 @@ class Reader:
         self.cursor = batch.upto
         self.events += batch.events
         return True
+
+    def _upto(self) -> int:
+        """Return how far to read; at the goal, what has come meanwhile is the next one."""
+        is_there = self._goal <= self.cursor
+        if is_there or self._hub.closed or self.wishes.conflate_ms is None:
+            self._goal = self._hub.head
+        return self._goal
 
     def _warning(self) -> bytes:
         """Return word of a lag that is near the history's end; once, until it has recovered."""

@@ -5,7 +5,7 @@
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -158,7 +158,7 @@ class StreamEndpoint:
     async def respond(self, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream to one reader until it leaves or the hub is closed."""
         response = EventSourceResponse(
-            _frames(self.hub, reader),
+            self._frames(reader),
             headers=HEADERS,
             sep="\n",
             ping=self.settings.heartbeat_s,
@@ -173,6 +173,32 @@ class StreamEndpoint:
                 connection.transport.abort()
                 while (await receive())["type"] != "http.disconnect":
                     pass
+
+    async def told_of_gap(self, reader: Reader) -> bytes:
+        """Return what a reader is told that has fallen out of the history."""
+        return reader.take()
+
+    async def _frames(self, reader: Reader) -> AsyncIterator[bytes]:
+        """Yield what is due to a reader, whole frames at a time, until it has had its farewell."""
+        news = anyio.Event()
+
+        def wake() -> None:
+            news.set()
+
+        async def published() -> None:
+            nonlocal news
+            news = anyio.Event()
+            await news.wait()
+
+        stop = self.hub.listen(wake)
+        try:
+            while not reader.ended:
+                await _until_due(reader, self.hub, published)
+                due = await self.told_of_gap(reader) if reader.is_overtaken else reader.take()
+                if due:
+                    yield due
+        finally:
+            stop()
 
     def heartbeat(self) -> str:
         """Return the text of the comment that keeps a quiet line alive."""
@@ -235,25 +261,13 @@ def _conflate_ms(query: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-async def _frames(hub: Hub, reader: Reader) -> AsyncIterator[bytes]:
-    """Yield what is due to a reader, whole frames at a time, until it has had its farewell."""
-    news = anyio.Event()
-
-    def wake() -> None:
-        news.set()
-
-    stop = hub.listen(wake)
-    try:
-        while not reader.ended:
-            news = anyio.Event()
-            if due := reader.take():
-                yield due
-            elif not reader.ended:
-                await news.wait()
-                if reader.wishes.conflate_ms is not None:
-                    with anyio.move_on_after(reader.wishes.conflate_ms / 1000):
-                        while not hub.closed:
-                            news = anyio.Event()
-                            await news.wait()
-    finally:
-        stop()
+async def _until_due(reader: Reader, hub: Hub, published: Callable[[], Awaitable[None]]) -> None:
+    """Return when there is something to take, and the window is over, if there is one."""
+    if reader.is_due:
+        return
+    if reader.cursor == hub.head:
+        await published()
+    if reader.wishes.conflate_ms is not None:
+        with anyio.move_on_after(reader.wishes.conflate_ms / 1000):
+            while not hub.closed:
+                await published()

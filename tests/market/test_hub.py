@@ -308,6 +308,22 @@ def test_a_conflated_reader_that_takes_several_batches_gets_each_symbol_once() -
     assert kinds(messages).count("trade") == 9000
 
 
+def test_a_conflated_reader_that_is_never_at_the_head_gets_ticks_all_the_same() -> None:
+    hub = a_hub(history=100_000)
+    reader = hub.reader(hub.filter(kinds=["tick", "trade"], conflate_ms=100), f"{EPOCH}-0")
+    market, decoder, messages = Market(hub), EventDecoder(), list[Message]()
+    for _ in range(20):
+        for _ in range(BATCH_BYTES // 130):  # somewhat more than goes into one batch
+            hub.publish(a_trade())
+        market.tick("BTC")
+        messages += decoder.feed(reader.take())
+
+    assert reader.cursor < hub.head
+    assert 3 <= kinds(messages).count("tick") <= 20
+    ids = [int(m.id.partition("-")[2]) for m in messages]
+    assert ids == sorted(ids)
+
+
 def test_closing_gives_what_is_pending_then_a_farewell_with_its_own_moment_to_come_back() -> None:
     hub = a_hub()
     readers = [hub.reader(hub.filter()) for _ in range(30)]

@@ -392,6 +392,22 @@ async def test_a_conflated_reader_sees_by_seq_what_it_skipped_and_ends_on_the_ne
     assert (last.data["symbol"], last.data["seq"]) == ("TCS", 30)
 
 
+async def test_a_conflated_reader_that_reads_is_not_held_back_by_its_window(kind: Kind) -> None:
+    hub = a_hub(history=100_000)
+    market, loop = Market(hub), asyncio.get_running_loop()
+    for _ in range(20_000):  # a dozen times what goes into one write
+        hub.publish(a_trade())
+    market.tick("BTC")
+    async with served(hub, kind) as on:
+        began = loop.time()
+        query = f"events=tick,trade&conflate=1000&last_event_id={EPOCH}-1"
+        async with asked(on.url(query)) as answer:
+            await answer.until(lambda block: block.event == "tick")
+        lasted = loop.time() - began
+
+    assert lasted < 4
+
+
 async def test_a_stream_keeps_up_with_bursts_and_loses_nothing(kind: Kind) -> None:
     hub = a_hub(history=20_000)
     market = Market(hub)
