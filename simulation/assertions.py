@@ -2,7 +2,7 @@
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from simulation.errors import ConfigError
@@ -76,6 +76,20 @@ class Assertion:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise ConfigError(f"assertion {text!r}: {error}") from error
         _check(self._tree, text)
+        _check_calls(self._tree, text)
+
+    def check(self, known: Mapping[str, Collection[str]]) -> None:
+        """Raise ConfigError when it asks for somebody that will not be there.
+
+        Args:
+            known: who will be, by what `MEMBERS` calls them: the agents, the symbols, ...
+        """
+        for function, args in _calls(self._tree):
+            for member, arg in zip(MEMBERS[function], args, strict=True):
+                there, name = known.get(member), getattr(arg, "value", None)
+                if there is not None and name not in there:
+                    only = ", ".join(there) or "none at all"
+                    raise ConfigError(f"assertion {self.text!r}: there is no {name!r}, only {only}")
 
     def holds(self, result: RunResult) -> bool:
         """Return whether it is true of a run; ConfigError for what it has no figure of."""
@@ -136,7 +150,7 @@ def _refused(result: RunResult, name: str, code: str) -> int:
 
 
 def _exceptions(result: RunResult, portfolio: str) -> int:
-    return next(risk.exceptions_99 for risk in result.risk if risk.portfolio == portfolio)
+    return {risk.portfolio: risk.exceptions_99 for risk in result.risk}[portfolio]
 
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -149,6 +163,17 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "all_books_agree": lambda result: all(bot.agrees for bot in result.bots),
 }
 """What an assertion may ask: of an agent, of an instrument, or of the whole run."""
+
+MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(_BOT, ("agent",)),
+    **dict.fromkeys(_MARKET, ("symbol",)),
+    "position": ("agent", "symbol"),
+    "refused": ("agent", "code"),
+    "risk_exceptions": ("portfolio",),
+    "abs": ("number",),
+    "all_books_agree": (),
+}
+"""What each function of an assertion is asked about."""
 
 _ALLOWED: Final = (
     ast.Constant,
@@ -183,3 +208,20 @@ def _check(tree: ast.expr, text: str) -> None:
                 f"assertion {text!r}: there is no {node.id!r};"
                 f" it may ask for {', '.join(FUNCTIONS)}"
             )
+
+
+def _calls(tree: ast.expr) -> Iterator[tuple[str, list[ast.expr]]]:
+    """Yield the name of each function that is called, and its arguments."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=args):
+                yield name, args
+            case ast.Call():
+                raise ConfigError("an assertion calls nothing but its functions by their names")
+
+
+def _check_calls(tree: ast.expr, text: str) -> None:
+    """Raise ConfigError for a function with too many or too few arguments."""
+    for name, args in _calls(tree):
+        if len(args) != len(MEMBERS[name]):
+            raise ConfigError(f"assertion {text!r}: it is {name}({', '.join(MEMBERS[name])})")

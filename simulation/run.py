@@ -56,7 +56,6 @@ class Simulation:
     ) -> None:
         env = config.environment
         self.config, self.seed, self.log = config, seed, log
-        self._assertions = [Assertion(text) for text in config.assertions]
         self.loop = EventLoop(ManualClock(first_time(config)))
         self.participants = {
             name: Participant(name, agent, env, seed) for name, agent in config.population.items()
@@ -65,6 +64,7 @@ class Simulation:
         symbols = tuple(settings.instruments)
         self.recorder = Recorder(symbols, tuple(self.participants))
         self.risk = RiskWatch(env) if config.risk.on else None
+        self._check_assertions(symbols)
         self._hearers = self._audience(symbols)
         asks_books = any("book" in agent.config.events for agent in self.participants.values())
         self.floor = TradingFloor(
@@ -159,6 +159,14 @@ class Simulation:
         if at_s >= end_s:
             raise ConfigError(f"an event at_s {at_s:g} is after the end, {end_s:g} s")
         self.loop.at(round(at_s * 1e6), ACTION, act)
+
+    def _check_assertions(self, symbols: tuple[Symbol, ...]) -> None:
+        portfolios = () if self.risk is None else tuple(self.risk.watched)
+        if portfolios and self.config.risk.accounts:
+            portfolios += tuple(f"account:{name}" for name in self.participants)
+        known = {"agent": self.participants, "symbol": symbols, "portfolio": portfolios}
+        for text in self.config.assertions:
+            Assertion(text).check(known)
 
     # -- facts -----------------------------------------------------------------------------------
 

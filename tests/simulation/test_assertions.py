@@ -56,6 +56,11 @@ def test_nothing_else_can_be_said(text: str) -> None:
         Assertion(text)
 
 
+def test_risk_that_was_off_has_no_figures(result: RunResult) -> None:
+    with pytest.raises(ConfigError, match="there is no 'default'"):
+        Assertion('risk_exceptions("default") == 0').holds(result)
+
+
 def test_an_unknown_agent_is_an_error_and_not_a_pass(result: RunResult) -> None:
     with pytest.raises(ConfigError, match="nobody"):
         Assertion('pnl("nobody") > 0').holds(result)

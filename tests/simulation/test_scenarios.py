@@ -118,6 +118,20 @@ def test_an_event_that_makes_no_sense_is_named(event: dict[str, object], problem
         ran(a_config(60, agents={}, event=[event]))
 
 
-def test_an_assertion_about_nobody_says_who_that_is() -> None:
-    with pytest.raises(ConfigError, match="there is no 'bob'"):
-        ran(a_config(10, agents={}, assertions=['pnl("bob") > 0']))
+@pytest.mark.parametrize(
+    ("assertion", "problem"),
+    [
+        ('pnl("bob") > 0', "there is no 'bob', only investor"),
+        ('position("investor", "DOGE") > 0', "there is no 'DOGE', only BTC"),
+        ('1 > 2 and ticks("DOGE") > 0', "there is no 'DOGE'"),
+        ('risk_exceptions("account:bob") == 0', "there is no 'account:bob', only default"),
+        ("pnl() > 0", r"it is pnl\(agent\)"),
+    ],
+)
+def test_an_assertion_about_nobody_is_refused_before_anything_runs(
+    assertion: str, problem: str
+) -> None:
+    risk = {"on": True, "accounts": True}
+    config = a_config(10**7, agents={"investor": {}}, risk=risk, assertions=[assertion])
+    with pytest.raises(ConfigError, match=problem):
+        Simulation(config, 1, EventLog())
