@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
+from math import isnan, nextafter
 from typing import Any, Final
 
 from charts.candles import Candle
@@ -100,7 +101,7 @@ def painted(picture: Picture) -> bytes:
     index = pd.DatetimeIndex([datetime.fromtimestamp(c.time, UTC) for c in picture.candles])
     frame = pd.DataFrame(
         {
-            "Open": [candle.open for candle in picture.candles],
+            "Open": [_open(candle) for candle in picture.candles],
             "High": [candle.high for candle in picture.candles],
             "Low": [candle.low for candle in picture.candles],
             "Close": [candle.close for candle in picture.candles],
@@ -133,6 +134,12 @@ def painted(picture: Picture) -> bytes:
     return out.getvalue()
 
 
+def _open(candle: Candle) -> float:
+    """Return where a candle opened; no change is no fall, on the page neither."""
+    is_flat = candle.open == candle.close
+    return nextafter(candle.open, float("-inf")) if is_flat else candle.open
+
+
 def _title(picture: Picture) -> str:
     close = picture.candles[-1].close
     names = " ".join(name.upper() for name in picture.indicators)
@@ -149,10 +156,11 @@ def _plots(picture: Picture) -> tuple[list[Any], int]:
         panel += parts[0][2]
         for output, color, own in parts:
             line = [float("nan") if each is None else each for each in picture.lines[output]]
-            if all(each != each for each in line):  # noqa: PLR0124  too young to have a value
-                line = [50.0 if own else candle.close for candle in picture.candles]
-            where = {"panel": panel, "ylabel": name.upper()} if own else {"panel": 0}
-            found.append(mpf.make_addplot(line, color=color, width=1.1, secondary_y=False, **where))
+            how: dict[str, Any] = {"panel": panel, "ylabel": name.upper()} if own else {"panel": 0}
+            if all(map(isnan, line)):  # too young: mplfinance wants numbers, and nobody sees these
+                line = [0.0 if own else candle.close for candle in picture.candles]
+                how["alpha"] = 0.0
+            found.append(mpf.make_addplot(line, color=color, width=1.1, secondary_y=False, **how))
     return found, panel - 1
 
 

@@ -103,9 +103,11 @@ class Top:
 
     def _prices(self, paint: "Paint") -> list[str]:
         ages = self._status()["ages"]
-        sparks = self._board.all("spark")
+        sparks, ticks = self._board.all("spark"), self._board.all("tick")
+        order = {**self._board.all("instrument"), **ticks}  # the page's: the exchange's own
         lines = []
-        for symbol, tick in list(self._board.all("tick").items())[:ROWS]:
+        for symbol in [symbol for symbol in order if symbol in ticks][:ROWS]:
+            tick = ticks[symbol]
             price, first = tick["price"], float(tick["reference"])
             change = float(price) / first - 1 if first else 0.0
             mark, tone = (

@@ -1,12 +1,15 @@
 import asyncio
 import struct
 from dataclasses import replace
+from io import BytesIO
 
 import httpx
 import pytest
+from matplotlib.image import imread
 
+from charts.candles import Candle
 from charts.indicators import over
-from charts.picture import Painter, Picture, painted, span
+from charts.picture import LINES, Painter, Picture, painted, span
 from tests.charts.builders import PaperMarket, a_tick, charts_over, waves
 from tests.charts.test_live import hears
 
@@ -65,6 +68,26 @@ def test_a_picture_is_a_png_with_a_panel_for_each_oscillator() -> None:
     assert plain[:8] == b"\x89PNG\r\n\x1a\n"
     assert sizes[0][0] > 1000
     assert sizes[1][1] > sizes[0][1] + 200
+
+
+def colors_in(png: bytes, *colors: str) -> list[bool]:
+    """Tell of each color whether some pixel has it."""
+    pixels = (imread(BytesIO(png), format="png")[..., :3] * 255).round()
+    wanted = [[int(color[at : at + 2], 16) for at in (1, 3, 5)] for color in colors]
+    return [bool((abs(pixels - each).max(axis=-1) < 8).any()) for each in wanted]
+
+
+def test_an_indicator_that_is_too_young_draws_no_line() -> None:
+    colors = [color for _, color, _ in (*LINES["macd"], *LINES["sma"])]
+    young = replace(a_picture("macd", "sma"), candles=tuple(waves(15)), lines=over(waves(15)))
+    assert colors_in(painted(a_picture("macd", "sma")), *colors) == [True, True, True]
+    assert colors_in(painted(young), *colors) == [False, False, False]
+
+
+def test_a_candle_that_ends_where_it_began_is_no_fall() -> None:
+    candles = tuple(Candle(60 * n, 100.0, 100.0, 100.0, 100.0, 1.0) for n in range(20))
+    png = painted(Picture("BTC", "1m", (), candles, over(candles)))
+    assert colors_in(png, "#26a69a", "#ef5350") == [True, False]
 
 
 def test_a_picture_has_room_for_the_bands_but_not_for_a_line_far_away() -> None:

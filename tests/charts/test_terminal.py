@@ -29,6 +29,19 @@ async def test_a_frame_shows_prices_and_never_wraps() -> None:
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
+async def test_symbols_stand_in_the_order_of_the_exchange_whichever_ticked_first() -> None:
+    paper = PaperMarket("BTC", "TCS", "META")
+    for symbol in ("META", "TCS", "BTC"):
+        paper.tell(a_tick(symbol))
+    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+        await hears(client, "BTC")
+        rows = [""]
+        async with asyncio.timeout(5):
+            while rows != ["BTC", "TCS", "META"]:  # the instruments are asked for beside the stream
+                text = (await client.get("/top?once&plain")).text
+                rows = [line.split()[0] for line in text.splitlines() if "100" in line[:30]]
+
+
 async def test_plain_is_without_any_escape() -> None:
     paper = PaperMarket()
     paper.tell(a_tick())
