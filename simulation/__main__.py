@@ -72,6 +72,7 @@ def run_sweep(asked: Namespace, console: Console) -> int:
     workers = asked.processes
     if workers < 1:
         raise ConfigError("--processes is 1 or more")
+    Simulation(config, seeds[0], EventLog())  # what makes no sense is said before any work begins
     with Store(asked.results or RESULTS) as store:
         left = set(seeds) - store.seeds(config.digest)
         with (

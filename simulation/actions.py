@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from market.orders import OrderType, PlaceOrder
 from market.values import Side, Symbol
-from simulation.config import decimal
+from simulation.config import MOST_AGENTS, decimal
 from simulation.distortion import NEVER, Distortion, Lie, Shock, Spell
 from simulation.errors import ConfigError
+
+MOST_FACTOR: Final = 1e6
 
 
 class Stage(Protocol):
@@ -74,11 +76,11 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        for name in ("quantity", "price", "starting_cash"):
-            if (value := getattr(self, name, None)) is not None:
-                decimal(name, value)
-        for name in ("for_s", "over_s", "hold_s", "recover_s"):
-            if (getattr(self, name, None) or 0) < 0:
+        for name in ("quantity", "price"):
+            if (value := getattr(self, name, None)) is not None and decimal(name, value) <= 0:
+                raise ValueError(f"{name} is above 0")
+        for name in ("starting_cash", "for_s", "over_s", "hold_s", "recover_s"):
+            if decimal(name, getattr(self, name, None) or 0) < 0:
                 raise ValueError(f"{name} is 0 or more")
 
     @property
@@ -133,6 +135,11 @@ class VolatilityRegime(_Lasting, frozen=True, kw_only=True, tag="volatility"):
 
     factor: float
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.factor <= MOST_FACTOR:
+            raise ValueError(f"factor is 0 to {MOST_FACTOR:g}")
+
     def perform(self, stage: Stage) -> None:
         stage.distortion(self.symbol).stir(self._spell(stage, factor=self.factor))
 
@@ -149,6 +156,11 @@ class SourceLies(_Lasting, frozen=True, kw_only=True, tag="lie"):
 
     lie: Lie = Lie.OFF_GRID
     factor: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.factor <= MOST_FACTOR:
+            raise ValueError(f"factor is above 0, and {MOST_FACTOR:g} at most")
 
     def perform(self, stage: Stage) -> None:
         stage.distortion(self.symbol).lie(self._spell(stage, self.factor, self.lie))
@@ -229,6 +241,13 @@ class News(FatFinger, frozen=True, kw_only=True, tag="news"):
     move: float
     herd: int = 10
     over_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.herd <= MOST_AGENTS:
+            raise ValueError(f"herd is 1 to {MOST_AGENTS}")
+        if not -1 < self.move < 1e6:
+            raise ValueError("a move is above -1")
 
     def perform(self, stage: Stage) -> None:
         PriceShock(at_s=0.0, symbol=self.symbol, move=self.move).perform(stage)

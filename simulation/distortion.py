@@ -16,6 +16,7 @@ from market.values import Instrument, Symbol
 from sources.quoting import quoted
 
 NEVER: Final = float("inf")
+MOST_LEVEL: Final = 60.0  # of logarithms: any price times exp(60) is off the market's range
 
 
 class Lie(StrEnum):
@@ -137,7 +138,8 @@ class Distortion:
             change = log(float(tick.price)) - log(float(self._last))
             for spell in self._volatility:
                 if spell.holds(time):
-                    self._level += (spell.factor - 1) * change
+                    level = self._level + (spell.factor - 1) * change
+                    self._level = max(-MOST_LEVEL, min(MOST_LEVEL, level))
         self._last = tick.price
 
     def _price(self, tick: Tick, time: float) -> Decimal:

@@ -249,7 +249,7 @@ async def play_before(
 ) -> RunResult:
     """Play a scenario before the exchange that ``env`` tells of; errors as of `play_live`."""
     for text in config.assertions:
-        Assertion(text)
+        Assertion(text).check({"symbol": symbols(env), "portfolio": ()})
     host, number = env.read("HOST", str), env.read("EXCHANGE_PORT", port)
     if host != "localhost" and not ip_address(host).is_loopback:
         raise ConfigError(f"HOST={host}: a scenario is played on loopback alone")

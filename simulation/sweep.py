@@ -20,6 +20,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from market.errors import MarketError
 from simulation.config import RunConfig
 from simulation.errors import ConfigError
 from simulation.results import BotResult, RunResult
@@ -68,10 +69,17 @@ class Duel(Struct, frozen=True, kw_only=True):
 
 
 def work(unit: bytes) -> bytes:
-    """Do one unit of work and return its result; the same bytes give the same bytes."""
+    """Do one unit of work and return its result; the same bytes give the same bytes.
+
+    Raises:
+        ConfigError: the run makes no sense; the message names the seed.
+    """
     quiet()
     asked = msgspec.json.decode(unit, type=Unit)
-    return _ENCODER.encode(simulate(asked.config, asked.seed))
+    try:
+        return _ENCODER.encode(simulate(asked.config, asked.seed))
+    except MarketError as error:  # it has to reach another process in one piece
+        raise ConfigError(f"seed {asked.seed}: {error}") from None
 
 
 def begin() -> None:

@@ -63,6 +63,7 @@ def test_a_backtest_takes_a_strategy_file_and_recorded_prices(
         ["run", "--set", "NO_SUCH=1"],
         ["sweep", "--seeds", "x"],
         ["sweep", "--processes", "0"],
+        ["sweep", "--set", "BTC_PROCESS_SIGMAA=1"],
         ["backtest", "nowhere.py:X", "--data", "x.csv"],
         ["play", "crash.toml", "--set", "HOUSE_LEVELS=many"],
     ],

@@ -48,6 +48,15 @@ def test_volatility_multiplies_returns_and_leaves_the_level_behind() -> None:
     assert told(distortion, "101.00", 11) == Decimal("102.01")
 
 
+def test_however_wild_a_price_stays_one_that_the_market_can_hold() -> None:
+    distortion = Distortion(TCS)
+    distortion.stir(Spell(start=0, factor=1e6))
+
+    prices = [told(distortion, price, at) for at, price in enumerate(("100.00", "200.00", "50.00"))]
+    assert prices[1] == Decimal("999999999999.99")
+    assert prices[2] == Decimal("0.01")
+
+
 def test_a_silent_source_says_nothing_and_then_speaks_again() -> None:
     distortion = Distortion(TCS)
     distortion.silence(Spell(start=5, end=10))

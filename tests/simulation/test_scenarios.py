@@ -111,6 +111,14 @@ def test_a_herd_runs_after_the_news() -> None:
             {"do": "order", "at_s": 1, "symbol": "META", "side": "buy", "quantity": "nan"},
             "quantity 'nan' is no number",
         ),
+        (
+            {"do": "order", "at_s": 1, "symbol": "META", "side": "buy", "quantity": -1},
+            "quantity is above 0",
+        ),
+        ({"do": "news", "at_s": 1, "symbol": "META", "move": 0.1, "herd": 0}, "herd is 1 to"),
+        ({"do": "news", "at_s": 1, "symbol": "META", "move": -1}, "a move is above -1"),
+        ({"do": "volatility", "at_s": 1, "symbol": "META", "factor": -1}, "factor is 0 to"),
+        ({"do": "lie", "at_s": 1, "symbol": "META", "factor": 0}, "factor is above 0"),
     ],
 )
 def test_an_event_that_makes_no_sense_is_named(event: dict[str, object], problem: str) -> None:

@@ -59,6 +59,16 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
         assert sweep(config, range(6), store, rest) == 0
 
 
+def test_what_goes_wrong_in_a_worker_is_told_with_its_seed(tmp_path: Path) -> None:
+    config = a_config(20, settings={"BTC_PROCESS": "gbm", "BTC_PROCESS_SIGMA": "-1"})
+    with (
+        Store(tmp_path / "results.sqlite") as store,
+        processes(1) as executor,
+        pytest.raises(ConfigError, match=r"seed 3: BTC_PROCESS_.*sigma"),
+    ):
+        sweep(config, [3], store, executor)
+
+
 def test_processes_give_the_bytes_that_one_process_gives(tmp_path: Path) -> None:
     config = a_config(20)
     with Store(tmp_path / "results.sqlite") as store, processes(2) as executor:
