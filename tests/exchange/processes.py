@@ -8,11 +8,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final, Self
 
 import httpx
 
 from market.settings import ROOT
 from tests.exchange.markets import TCS, Source
+
+CHILD: Final = ROOT / "supervision" / "child.py"
+"""Becomes a command, and lets the kernel end it when the tests are killed (Linux)."""
 
 
 def free_port() -> int:
@@ -22,9 +26,10 @@ def free_port() -> int:
 
 
 class Process:
-    """``python -m exchange`` with settings of its own, ended at the latest with its test."""
+    """``python -m exchange`` with settings of its own; ``async with`` ends it with the block."""
 
     def __init__(self, data: Path, source: Source, **more: str) -> None:
+        self._lock = str(data / "process.lock")
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.variables = os.environ | {
@@ -39,8 +44,16 @@ class Process:
         }
         self.running: asyncio.subprocess.Process | None = None
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.running is not None:
+            await self.end()
+
     async def start(self) -> None:
         self.running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(CHILD), "exchange", self._lock, str(os.getpid())),
             *(sys.executable, "-m", "exchange"),
             cwd=ROOT,
             env=self.variables,
@@ -64,7 +77,11 @@ async def command(variables: dict[str, str], *words: str) -> tuple[int | None, s
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    told, _ = await ran.communicate()
+    try:
+        told, _ = await ran.communicate()
+    finally:
+        if ran.returncode is None:
+            ran.kill()
     return ran.returncode, told.decode()
 
 

@@ -198,8 +198,10 @@ def changed_in_the_middle(folder: Path) -> None:
 async def test_an_exchange_killed_and_cut_tells_whoever_comes_back(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
-    async with a_source() as source:
-        process = Process(tmp_path, source, JOURNAL_SNAPSHOT_EVERY="1000000")
+    async with (
+        a_source() as source,
+        Process(tmp_path, source, JOURNAL_SNAPSHOT_EVERY="1000000") as process,
+    ):
         async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
             await process.start()
             await open_for_orders(client)

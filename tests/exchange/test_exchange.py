@@ -288,8 +288,7 @@ async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[bytes]:
 async def test_an_answered_order_survives_kill_9_and_none_is_invented(tmp_path: Path) -> None:
     names = [f"bot{n}" for n in range(4)]
     answered: dict[str, list[bytes]] = {name: [] for name in names}
-    async with a_source() as source:
-        process = Process(tmp_path, source)
+    async with a_source() as source, Process(tmp_path, source) as process:
         async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
             for turn in range(6):
                 await process.start()
@@ -348,30 +347,32 @@ async def all_trades(base: str) -> list[int]:
 
 @pytest.mark.timeout(120)
 async def test_a_journal_torn_in_the_middle_is_repaired_by_hand(tmp_path: Path) -> None:
-    async with a_source() as source:
-        process = Process(tmp_path, source, JOURNAL_SNAPSHOT_EVERY="1000000")
-        async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
-            await process.start()
-            await open_for_orders(client)
-            body = {"account": "ann", "symbol": "TCS", "quantity": 1}
-            orders = [(await client.post("/buy", json=body)).json() for _ in range(5)]
-            assert len(orders) == 5
-            await process.end()  # so that no snapshot stands for the damaged record
-            with sqlite3.connect(tmp_path / "journal.sqlite") as damaged:
-                damaged.execute(
-                    "UPDATE commands SET body = replace(body, 'ann', 'eve') "
-                    "WHERE seq = (SELECT seq FROM commands WHERE body LIKE '%ann%' "
-                    "ORDER BY seq LIMIT 1 OFFSET 3)"
-                )
-            damaged.close()
-            verified, found = await command(process.variables, "verify")
-            refused = await asyncio.wait_for(_started(process), 20)
-            asked_first, plan = await command(process.variables, "repair")
-            repaired, done = await command(process.variables, "repair", "--yes")
-            await process.start()
-            await open_for_orders(client)
-            account = (await client.get("/accounts/ann")).json()
-            await process.end(signal.SIGTERM)
+    async with (
+        a_source() as source,
+        Process(tmp_path, source, JOURNAL_SNAPSHOT_EVERY="1000000") as process,
+        httpx.AsyncClient(base_url=process.base, trust_env=False) as client,
+    ):
+        await process.start()
+        await open_for_orders(client)
+        body = {"account": "ann", "symbol": "TCS", "quantity": 1}
+        orders = [(await client.post("/buy", json=body)).json() for _ in range(5)]
+        assert len(orders) == 5
+        await process.end()  # so that no snapshot stands for the damaged record
+        with sqlite3.connect(tmp_path / "journal.sqlite") as damaged:
+            damaged.execute(
+                "UPDATE commands SET body = replace(body, 'ann', 'eve') "
+                "WHERE seq = (SELECT seq FROM commands WHERE body LIKE '%ann%' "
+                "ORDER BY seq LIMIT 1 OFFSET 3)"
+            )
+        damaged.close()
+        verified, found = await command(process.variables, "verify")
+        refused = await asyncio.wait_for(_started(process), 20)
+        asked_first, plan = await command(process.variables, "repair")
+        repaired, done = await command(process.variables, "repair", "--yes")
+        await process.start()
+        await open_for_orders(client)
+        account = (await client.get("/accounts/ann")).json()
+        await process.end(signal.SIGTERM)
     assert verified == 1
     assert "is bad" in found
     assert refused == 1
