@@ -57,7 +57,7 @@ def create_app(exchange: Exchange) -> Starlette:
         settings.stream,
         keys=keys,
         exists=lambda name: exchange.desk.venue.account(name) is not None,
-        opened=exchange.account_reader,
+        fitting=exchange.fitting,
     )
     old = Prices(
         lambda: exchange.prices,

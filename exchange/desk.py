@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -51,7 +53,7 @@ class Desk:
         journal: keeps each command that changed something.
         clock: the time of each command; it never goes back.
         tell: told of the facts of each command that the journal has, with its place there.
-        publish: told of the books that have changed.
+        publish: told of the books that have changed, once the journal has what changed them.
         on_failure: called once when the journal fails: nothing true can be answered any more.
         snapshot_every: commands between two snapshots of the venue.
     """
@@ -227,10 +229,21 @@ class Desk:
             self._on_failure()
 
     def _show(self) -> None:
-        """Publish the books that have changed since they were last shown; once a loop's turn."""
-        self._show_is_due = False
-        for symbol in self.venue.symbols:
-            changes = self.venue.book_changes(symbol)
-            if self._shown.get(symbol) != changes:
-                self._shown[symbol] = changes
-                self._publish(self.book(symbol, BOOK_DEPTH))
+        """Publish the books that have changed since, as soon as the journal has what changed them.
+
+        Then look again; what has changed meanwhile waits for the journal together.
+        """
+        changes = {symbol: self.venue.book_changes(symbol) for symbol in self.venue.symbols}
+        changed = [s for s in changes if self._shown.get(s) != changes[s]]
+        self._shown, self._show_is_due = changes, bool(changed)
+        if changed:
+            books = [self.book(symbol, BOOK_DEPTH) for symbol in changed]
+            with suppress(JournalError):  # that is said elsewhere
+                self._journal.flushed().add_done_callback(partial(self._show_books, books))
+
+    def _show_books(self, books: Sequence[BookUpdate], kept: "asyncio.Future[None]") -> None:
+        if kept.cancelled() or kept.exception() is not None:
+            return
+        for book in books:
+            self._publish(book)
+        asyncio.get_running_loop().call_soon(self._show)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 import structlog
@@ -28,13 +28,15 @@ from exchange.streams import DEFAULT_KINDS, MARKET_FACTS, ORDER_FACTS, AccountSn
 from market.clock import Clock
 from market.events import Fact, Snapshot, State, Tick
 from market.feed import Feed
-from market.hub import Filter, Reader
+from market.hub import Filter
 from market.orders import Status
 
 log = structlog.get_logger("exchange")
 
 WATCH_S: Final = 0.25
 LEADERS: Final = 10
+
+T = TypeVar("T")
 
 
 class Exchange:
@@ -191,24 +193,24 @@ class Exchange:
             },
         )
 
-    async def account_reader(self, wishes: Filter, last_id: str | None) -> Reader:
-        """Return a reader of an account's stream, once the journal has what its snapshot tells.
+    async def fitting(self, wishes: Filter, act: Callable[[], T]) -> T:
+        """Return what ``act`` gives, once the journal has what a snapshot of the account tells.
 
         The snapshot is of now. It is given out when all that led to it is told, and nothing that
         came later: so it fits between two events, whatever goes on meanwhile.
         """
         (name,) = wishes.subjects or ("",)
         standing = self._standing(name)
-        made: asyncio.Future[Reader] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-        def make() -> None:
-            if not made.done():  # whoever asked may have gone
+        def now() -> None:
+            if not done.done():  # whoever asked may have gone
                 self._standings[name] = standing
-                made.set_result(self.orders.hub.reader(wishes, last_id))
+                done.set_result(act())
                 del self._standings[name]
 
-        self._audience.when_told(self.desk.head, make)
-        return await made
+        self._audience.when_told(self.desk.head, now)
+        return await done
 
     def _account_snapshot(self, wishes: Filter, event_id: str) -> Fact:
         (name,) = wishes.subjects or ("",)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -131,6 +131,17 @@ class Taped:
         self._tape.close()
 
 
+T = TypeVar("T")
+
+
+class Fitting(Protocol):
+    """Does something for a reader of an account at a moment that a snapshot of it is true of."""
+
+    def __call__(self, wishes: Filter, act: Callable[[], T]) -> Awaitable[T]:
+        """Return what ``act`` gives."""
+        ...
+
+
 class AccountStream(StreamEndpoint):
     """``GET /accounts/{account}/stream``: what happens to one account's orders, for its owner."""
 
@@ -139,15 +150,19 @@ class AccountStream(StreamEndpoint):
         *args: object,
         keys: Keys,
         exists: Callable[[str], bool],
-        opened: Callable[[Filter, str | None], Awaitable[Reader]],
+        fitting: Fitting,
         **kwargs: object,
     ) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self._keys, self._exists, self._opened = keys, exists, opened
+        self._keys, self._exists, self._fitting = keys, exists, fitting
 
     async def reader(self, wishes: Filter, last_id: str | None) -> Reader:
         """Return a reader whose snapshot, if it gets one, is of what is told and kept."""
-        return await self._opened(wishes, last_id)
+        return await self._fitting(wishes, lambda: self.hub.reader(wishes, last_id))
+
+    async def told_of_gap(self, reader: Reader) -> bytes:
+        """Return the gap of a reader that was too slow, and a snapshot of what is told and kept."""
+        return await self._fitting(reader.wishes, reader.take)
 
     def asked(self, request: Request) -> tuple[Filter, str | None]:
         """Return the filter of the account in the path, and the last id asked for."""

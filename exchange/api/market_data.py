@@ -56,12 +56,16 @@ class MarketData:
     async def instruments(self, _: Request) -> Response:
         """Return every instrument."""
         state_of = self._desk.venue.trading_state
-        return json([InstrumentView.of(i, state_of(i.symbol)) for i in self._instruments.values()])
+        found = [InstrumentView.of(i, state_of(i.symbol)) for i in self._instruments.values()]
+        await self._desk.settled()
+        return json(found)
 
     async def book(self, request: Request) -> Response:
         """Return the best levels of a book."""
         symbol = self._symbols.find(str(request.path_params["symbol"]))
-        return json(self._desk.book(symbol, count(request, "depth", 10, 1000)))
+        book = self._desk.book(symbol, count(request, "depth", 10, 1000))
+        await self._desk.settled()
+        return json(book)
 
     async def market_data(self, request: Request) -> Response:
         """Return the latest price of a symbol."""

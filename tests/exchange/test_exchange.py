@@ -1,6 +1,7 @@
 """The exchange ends, by itself or by force, and starts again: nothing that was answered is lost."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -17,8 +18,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from exchange.api.keys import Keys
 from exchange.chain import Record
 from exchange.desk import BusyError, Desk
+from exchange.streams import AccountStream
 from market.errors import MarketError
 from tests.exchange.markets import TCS, Market, Source, a_market
 from tests.exchange.processes import Process, a_source, command, open_for_orders
@@ -176,13 +179,14 @@ class _HeldUp:
 
 
 @contextmanager
-def a_slow_disk(market: Market) -> Iterator[threading.Event]:
-    """Let nothing be written until the event is set."""
+def a_slow_disk(market: Market, free: int = 0) -> Iterator[threading.Event]:
+    """Let nothing be written until the event is set, but for the first ``free`` writes."""
     go_on, file = threading.Event(), market.exchange._journal._file
-    write = file.write
+    write, writes = file.write, itertools.count()
 
     def late(records: Sequence[Record]) -> None:
-        go_on.wait(10)
+        if next(writes) >= free:
+            go_on.wait(10)
         write(records)
 
     file.write = late  # type: ignore[method-assign]
@@ -217,6 +221,7 @@ async def test_nobody_sees_what_the_journal_does_not_have_yet(tmp_path: Path) ->
                 placing = asyncio.create_task(market.order(quantity=2))
                 await eventually(lambda: desk.head > head)
                 paths = ["/accounts/ann", "/accounts", "/orders?account=ann", "/leaderboard"]
+                paths += ["/book/TCS", "/instruments"]
                 paths.append(f"/orders/{first['order_id'] + 1}")
                 asking = [asyncio.create_task(market.get(path)) for path in paths]
                 stream = f"{market.base}/accounts/ann/stream"
@@ -230,11 +235,67 @@ async def test_nobody_sees_what_the_journal_does_not_have_yet(tmp_path: Path) ->
             await market.order(quantity=4)
             snapshot, following = await reading
             await told.until(lambda b: b.event == "order_filled")
-    assert answers == [200] * 5
+    assert answers == [200] * 7
     assert snapshot.n == own_head + 2
     assert snapshot.data["account"]["positions"][0]["quantity"] == 3
     assert following.n == snapshot.n + 1
     assert following.data["quantity"] == 4
+
+
+async def test_a_book_is_shown_when_the_journal_has_what_changed_it(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        desk, hub = market.exchange.desk, market.exchange.market.hub
+        await market.order(type="limit", price=31)
+        async with asked(f"{market.base}/stream?events=book") as told:
+            await told.until(lambda b: b.event == "snapshot")
+            await eventually(lambda: not desk._show_is_due)
+            head, own_head = hub.head, market.exchange.orders.hub.head
+            with a_slow_disk(market, free=1) as go_on, a_slow_disk(market) as begin:
+                first = asyncio.create_task(market.order(type="limit", price=30))
+                await eventually(lambda: desk.backlog == 1)
+                second = asyncio.create_task(market.order(type="limit", price=29))
+                await eventually(lambda: desk.backlog == 2)
+                begin.set()
+                await first
+                assert not (await asyncio.wait([second], timeout=0.2))[0]
+                assert market.exchange.orders.hub.head == own_head + 1
+                assert hub.head == head, "the book has the order that waits for the disk"
+                go_on.set()
+                blocks = await told.until(lambda b: b.event == "book")
+            await second
+    assert [30, 1] in blocks[-1].data["bids"]
+    assert [29, 1] in blocks[-1].data["bids"]
+
+
+async def test_a_slow_reader_s_gap_leads_to_what_the_journal_has(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, history=4) as market:
+        exchange, hub = market.exchange, market.exchange.orders.hub
+        await market.order()
+        wishes = hub.filter(subjects=["ann"])
+        reader = hub.reader(wishes, hub.id)
+        stream = AccountStream(
+            hub,
+            exchange.settings.stream,
+            keys=Keys({}, 0, lambda: 0.0),
+            exists=lambda _: True,
+            fitting=exchange.fitting,
+        )
+        for _ in range(4):
+            await market.order()
+        frames = stream._frames(reader)
+        await anext(frames)
+        with a_slow_disk(market) as go_on:
+            placing = asyncio.create_task(market.order())
+            await eventually(lambda: exchange.desk.backlog > 0)
+            reading = asyncio.create_task(anext(frames))
+            assert not (await asyncio.wait([reading], timeout=0.2))[0]
+            go_on.set()
+            await placing
+        gap, snapshot = map(Block, (await reading).split(b"\n\n")[:-1])
+        await frames.aclose()
+    assert gap.data["reason"] == "slow"
+    assert snapshot.id == gap.data["to"] == hub.id
+    assert snapshot.data["account"]["positions"][0]["quantity"] == 6
 
 
 async def _snapshot_and_next(url: str) -> tuple[Block, Block]:
