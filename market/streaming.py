@@ -5,7 +5,7 @@
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -178,7 +178,7 @@ class StreamEndpoint:
         """Return what a reader is told that has fallen out of the history."""
         return reader.take()
 
-    async def _frames(self, reader: Reader) -> AsyncIterator[bytes]:
+    async def _frames(self, reader: Reader) -> AsyncGenerator[bytes, None]:
         """Yield what is due to a reader, whole frames at a time, until it has had its farewell."""
         news = anyio.Event()
 

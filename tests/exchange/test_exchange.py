@@ -280,14 +280,14 @@ async def test_a_slow_reader_s_gap_leads_to_what_the_journal_has(tmp_path: Path)
             exists=lambda _: True,
             fitting=exchange.fitting,
         )
-        for _ in range(4):
-            await market.order()
         frames = stream._frames(reader)
         await anext(frames)
+        for _ in range(4):
+            await market.order()
         with a_slow_disk(market) as go_on:
             placing = asyncio.create_task(market.order())
             await eventually(lambda: exchange.desk.backlog > 0)
-            reading = asyncio.create_task(anext(frames))
+            reading = asyncio.ensure_future(anext(frames))
             assert not (await asyncio.wait([reading], timeout=0.2))[0]
             go_on.set()
             await placing
