@@ -22,10 +22,11 @@ class EventLoop:
 
     Time is in whole microseconds since the start, so that no sum of times depends on the machine.
     Whoever sets things up in an order of its own (by name) gets the same run in any other.
+    ``most_at_once`` things may happen at one instant.
     """
 
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock, self.start = clock, clock.now()
+    def __init__(self, clock: ManualClock, most_at_once: int = MOST_AT_ONCE) -> None:
+        self.clock, self.start, self._most = clock, clock.now(), most_at_once
         self.now = 0
         self._heap: list[tuple[int, int, int, Action]] = []
         self._sequence = self._at_once = 0
@@ -48,14 +49,14 @@ class EventLoop:
         """Run what is due up to ``until``, that included; then it is that time.
 
         Raises:
-            StuckError: more than a million things happened at one instant.
+            StuckError: too many things happened at one instant.
         """
         heap = self._heap
         while heap and heap[0][0] <= until:
             time, _, _, action = heappop(heap)
             if time != self.now:
                 self._move(time)
-            elif (made := self._at_once + 1) > MOST_AT_ONCE:
+            elif (made := self._at_once + 1) > self._most:
                 raise StuckError(f"at {self.clock.now()} so much happens that time stands still")
             else:
                 self._at_once = made

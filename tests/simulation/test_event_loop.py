@@ -41,11 +41,13 @@ def test_what_is_asked_for_in_the_past_happens_now() -> None:
 
 
 def test_an_instant_that_never_ends_is_an_error() -> None:
-    loop = a_loop()
+    loop, made = EventLoop(ManualClock(), most_at_once=1000), list[int]()
 
     def again() -> None:
+        made.append(loop.now)
         loop.after(0, COMMAND, again)
 
     loop.at(1, COMMAND, again)
     with pytest.raises(StuckError):
         loop.run(2)
+    assert len(made) == 1001

@@ -11,7 +11,7 @@ from bots.strategy import StrategyError, commands
 from market.events import Tick, Trade
 from market.orders import Command, PlaceOrder
 from market.values import Side, Symbol
-from simulation.config import load
+from simulation.config import RunConfig, load
 from simulation.population import POPULATION
 from simulation.population.chartists import MeanReversion, Momentum
 from simulation.population.herd import Herd
@@ -19,7 +19,7 @@ from simulation.population.trader import Trader
 from simulation.population.value import Value
 from simulation.price_tape import PriceTape, traded
 from simulation.run import Simulation
-from sources.facts import clusters, trade
+from sources.facts import Gate, clusters, trade
 from sources.processes import generator
 from tests.builders import a_tick, a_trade, an_instrument
 from tests.simulation.runs import SECOND
@@ -130,12 +130,41 @@ def test_a_habit_that_a_trader_cannot_have_is_refused(wrong: dict[str, float]) -
         a_trader("herd", **wrong)
 
 
-def test_volatility_clusters_and_volume_moves_with_it_where_traders_make_the_price() -> None:
-    series = traded(replace(load(MARKET), days=1500 * SECOND), 3, Symbol("BTC"))
-    returns = np.diff(np.log(series.prices))
+def without_nerves(config: RunConfig) -> RunConfig:
+    assert config.agents is not None
+    agents = {
+        name: replace(agent, given={"habits": {**agent.given["habits"], **CALM.get(name, {})}})
+        for name, agent in config.agents.items()
+    }
+    return replace(config, agents=agents)
 
-    assert clusters(returns).passed
-    assert trade(returns, np.asarray(series.volumes)[1:]).passed
+
+CALM = {
+    "maker": {"caution": 0.0, "fear": 0.0},
+    "zero-intelligence": {"caution": 0.0},
+    "herd": {"alarm": 0.0, "fear": 0.0},
+}
+
+
+def gates(config: RunConfig) -> tuple[Gate, Gate]:
+    """Clusters, and volume with the price, once everybody has found the price."""
+    series = traded(replace(config, days=500 * SECOND), 4, Symbol("BTC"))
+    returns, volumes = np.diff(np.log(series.prices)), np.asarray(series.volumes)[1:]
+    return clusters(returns[100:]), trade(returns[100:], volumes[100:])
+
+
+def test_volatility_clusters_and_volume_moves_with_it_where_traders_make_the_price() -> None:
+    clustered, moved = gates(load(MARKET))
+
+    assert clustered.passed, clustered
+    assert moved.passed, moved
+
+
+def test_volatility_does_not_cluster_where_traders_have_no_nerves() -> None:
+    clustered, moved = gates(without_nerves(load(MARKET)))
+
+    assert not clustered.passed, clustered
+    assert moved.passed, moved
 
 
 def test_with_the_house_off_the_price_is_made_by_the_traders() -> None:

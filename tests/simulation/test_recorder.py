@@ -28,10 +28,10 @@ def test_the_sharpe_ratio_is_that_of_a_day() -> None:
 def test_what_is_kept_of_a_longer_run_is_no_more() -> None:
     settings = {"SYMBOLS": "META", "PORTFOLIO": "META:1"}
     agents = {"hamster": {"symbols": ["META"]}}
-    market, result = ran(a_config(6000, sample_s=1, agents=agents, settings=settings))
+    market, result = ran(a_config(4200, sample_s=1, agents=agents, settings=settings))
     recorder = market.recorder
 
-    assert result.ticks == 6000
+    assert result.ticks == 4200
     assert len(recorder.equity["hamster"].path.points) < MOST_POINTS
     assert len(recorder.instruments["META"].path.points) < MOST_POINTS
-    assert len(recorder.fills["hamster"].points) <= MOST_FILLS < 6000
+    assert len(recorder.fills["hamster"].points) <= MOST_FILLS < 4200
