@@ -14,6 +14,7 @@ const LINES = {
   atr: [["atr", "ATR 14", "#8bd3c7", "y5"]],
 };
 const EVERY_MS = 5000;
+const SOON_MS = 1000; // as long as there is nothing to see
 
 try { // the colors that were chosen on the live page
   const { palette } = JSON.parse(localStorage.getItem("sandpit") ?? "{}");
@@ -25,6 +26,8 @@ try { // the colors that were chosen on the live page
 const chosen = new Set(["ema", "bb", "rsi", "macd"]);
 const form = $("controls");
 const asked = new URLSearchParams(location.search);
+let isListed = false;
+let wanted = "";
 let shown = "";
 let tag = "";
 let data = null;
@@ -99,31 +102,44 @@ function draw() {
 }
 
 async function load() {
-  const query = new URLSearchParams({ symbol: form.symbol.value, interval: form.interval.value, limit: form.limit.value });
-  if (form.to.value) query.set("to", `${form.to.value.length === 16 ? `${form.to.value}:00` : form.to.value}Z`);
-  const address = `/study/data?${query}`;
+  let address = "";
   try {
+    if (!isListed) await list();
+    if (!form.symbol.value) throw new Error("The exchange has told of no symbol yet.");
+    const query = new URLSearchParams({ symbol: form.symbol.value, interval: form.interval.value, limit: form.limit.value });
+    if (form.to.value) query.set("to", `${form.to.value.length === 16 ? `${form.to.value}:00` : form.to.value}Z`);
+    address = wanted = `/study/data?${query}`;
     const answer = await fetch(address, { headers: address === shown && tag ? { "If-None-Match": tag } : {} });
     if (answer.status === 304) return;
     const body = await answer.json();
     if (!answer.ok) throw new Error(body.detail);
+    if (address !== wanted) return; // something else was chosen meanwhile
     shown = address;
     tag = answer.headers.get("ETag") ?? "";
     data = body;
     draw();
   } catch (error) {
+    if (address && address !== wanted) return;
+    tag = ""; // what comes next is drawn, and takes the note away
     write($("note"), error.message);
   }
 }
 
-async function symbols() {
-  const answer = await fetch("/health");
-  const { sources } = await answer.json();
+/** Offer the symbols; right after a start there may be none, and they are asked for again. */
+async function list() {
+  const { sources } = await (await fetch("/health")).json();
   const names = Object.keys(sources);
-  const wanted = asked.get("symbol");
-  if (wanted && !names.includes(wanted)) names.push(wanted);
-  for (const name of names) form.symbol.append(element("option", { value: name }, name));
-  if (wanted) form.symbol.value = wanted;
+  isListed = names.length > 0;
+  const first = asked.get("symbol");
+  if (first && !names.includes(first)) names.push(first);
+  const known = [...form.symbol.options].map((option) => option.value);
+  for (const name of names) if (!known.includes(name)) form.symbol.append(element("option", { value: name }, name));
+  if (first && !known.length) form.symbol.value = first;
+}
+
+async function refresh() {
+  if (!document.hidden && !form.to.value) await load();
+  setTimeout(refresh, data?.time.length > 1 ? EVERY_MS : SOON_MS);
 }
 
 for (const interval of INTERVALS) form.interval.append(element("option", { value: interval }, interval));
@@ -139,5 +155,4 @@ for (const name of Object.keys(LINES)) {
 }
 form.addEventListener("change", load);
 form.addEventListener("submit", (event) => event.preventDefault());
-setInterval(() => !document.hidden && !form.to.value && load(), EVERY_MS);
-symbols().then(load);
+refresh();

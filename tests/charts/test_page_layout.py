@@ -5,7 +5,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from market.orders import TradingState
-from tests.charts.builders import PaperMarket, a_halt, a_tick, charts_over
+from tests.charts.builders import PaperMarket, a_halt, a_tick, charts_of, charts_over
 from tests.charts.pages import DESK, PATIENCE_MS, PHONE, drawn, opened, ready, until, word
 from tests.e2e.processes import Market
 
@@ -104,6 +104,24 @@ async def test_the_study_draws_candles_and_asks_nobody_else(
     assert kind == "candlestick"
     assert watched.errors == []
     assert watched.foreign == []
+
+
+async def test_a_study_opened_before_there_is_a_market_fills_by_itself(browser: Browser) -> None:
+    paper = PaperMarket("BTC", "TCS")
+    async with paper.served() as exchange:
+        port = int(exchange.rpartition(":")[2])
+    async with charts_of(exchange) as url, opened(browser, url, path="/study") as watched:
+        page = watched.page
+        await expect(page.locator("#note")).to_contain_text("no symbol", timeout=PATIENCE_MS)
+        begun = PaperMarket("BTC", "TCS", epoch="0000d00d")
+        for seq in range(1, 60):
+            begun.tell(a_tick(seq=seq, age_s=60.0 - seq))
+        async with begun.served(port):
+            await until(page, "document.getElementById('figure').data?.[0].x.length > 1")
+            names = await page.locator("#symbol option").all_text_contents()
+            await expect(page.locator("#note")).to_be_empty()
+    assert names == ["BTC", "TCS"]
+    assert watched.errors == []
 
 
 async def test_a_study_of_nothing_says_so_and_draws_no_axes(browser: Browser) -> None:
