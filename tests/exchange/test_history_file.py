@@ -2,7 +2,6 @@
 
 import sqlite3
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from random import Random
 
@@ -14,7 +13,6 @@ from structlog.testing import capture_logs
 from exchange.archive import Place, SlowQueryError, Span
 from exchange.candles import INTERVALS, LENGTHS, SECOND, folded, microseconds, plain
 from exchange.history_file import HistoryFile, Keeping
-from market.clock import ManualClock
 from market.events import Tick, Trade
 from market.wire import EventId
 from tests.builders import EPOCH, NOON
@@ -83,34 +81,48 @@ def test_a_damaged_history_is_put_aside_and_a_new_one_begins(tmp_path: Path) -> 
 
 
 def test_a_day_at_full_speed_stays_within_its_bounds(tmp_path: Path) -> None:
-    """24 h of a market that ticks every second: rows, ages and the file itself are bounded."""
-    keeping = Keeping(ticks_hours=2, candles=600)
-    clock, seq = ManualClock(NOON), 0
+    """24 h of two markets that tick every second: rows, ages and the file itself are bounded."""
+    keeping = Keeping(ticks_hours=2, trades=1000, trades_hours=12, candles=600)
     path = tmp_path / "history.sqlite"
     with HistoryFile(path, keeping) as file, reading(path) as archive:
         sizes = []
-        for _ in range(24 * 6):
-            batch: list[Tick | Trade] = []
-            for _ in range(600):
-                clock.advance(timedelta(seconds=1))
-                seq += 1
-                batch.append(
-                    Tick(symbol=BTC, price=Decimal(100 + seq % 7), volume=Decimal(1),
-                         time=clock.now(), seq=seq)
-                )  # fmt: skip
-            stored(file, batch)
+        for minutes in range(0, 24 * 60, 10):
+            stored(file, [*ticks_of(minutes * 60, 600), *trades_of(minutes * 60, 600)])
             while file.trim(1.0):
                 pass
             sizes.append(path.stat().st_size)
-            assert file.rows("ticks") <= 7200 * 1.01 + 600
-        kept = archive.ticks(BTC, Span(), 1).items[0]
+            assert file.rows("ticks") <= 2 * (7200 * 1.01 + 600)
+            assert file.rows("trades") <= 1000 + 100 + 60
+        kept = archive.ticks(BTC, Span(), 10_000).items
+        trades = archive.trades(BTC, Span(), 2000).items
         day = archive.candles(BTC, INTERVALS["1d"], Span(), 10).items
-        minutes = archive.candles(BTC, INTERVALS["1m"], Span(forward=False), 1000).items
+        minute = archive.candles(BTC, INTERVALS["1m"], Span(forward=False), 1000).items
+        rebuilt = folded(map(plain, kept))
+        whole = {key for key in rebuilt if key[1] > microseconds(kept[0].time)}
+        bars = {(of, bar.time): bar for of in LENGTHS for bar in file.bars(BTC, of, 0, 2**60)}
 
-    assert clock.now() - kept.time <= timedelta(hours=2, minutes=2)
-    assert 600 <= len(minutes) <= 700
+    assert timedelta(hours=2) <= kept[-1].time - kept[0].time <= timedelta(hours=2, minutes=3)
+    assert [trade.trade_id for trade in trades] == [*range(8641 - len(trades), 8641)]
+    assert 1000 <= len(trades) <= 1100
+    assert 600 <= len(minute) <= 700
     assert sum(each.trades for each in day) == 86_400
+    assert {key: bars[key] for key in whole if key in bars} == {
+        key: rebuilt[key] for key in whole if key in bars
+    }
+    assert len(whole & bars.keys()) > 700
     assert max(sizes[-20:]) <= max(sizes[30:50]) * 1.1
+
+
+def ticks_of(since: int, seconds: int) -> list[Tick | Trade]:
+    return [
+        tick(n, after_s=n, price=str(100 + n % 7), symbol=symbol)
+        for n in range(since + 1, since + seconds + 1)
+        for symbol in (BTC, TCS)
+    ]
+
+
+def trades_of(since: int, seconds: int) -> list[Tick | Trade]:
+    return [trade(n // 10, after_s=n) for n in range(since + 10, since + seconds + 1, 10)]
 
 
 def test_what_is_trimmed_goes_in_chunks_the_oldest_first(tmp_path: Path) -> None:
