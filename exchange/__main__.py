@@ -1,6 +1,5 @@
 """The exchange as a process: ``python -m exchange``; with a word, a command about it."""
 
-import asyncio
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from exchange.settings import Settings, history_path, journal_path
 from market.clock import SystemClock
 from market.errors import MarketError
 from market.logs import configure_from
-from market.server import serve
+from market.server import run_to_end, serve
 from market.settings import Environment, environment
 
 log = structlog.get_logger("exchange")
@@ -47,7 +46,7 @@ def run(env: Environment) -> int:
 
     try:
         exchange = Exchange(settings, SystemClock(), on_failure=stop)
-        asyncio.run(serve(create_app(exchange), settings.server, exchange.leave))
+        run_to_end(serve(create_app(exchange), settings.server, exchange.leave))
     except MarketError as error:
         log.error("not_started", problem=str(error))
         return 1

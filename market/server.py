@@ -5,11 +5,12 @@ import gc
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 import uvicorn
@@ -20,7 +21,14 @@ from market.errors import MarketError
 from market.problems import ProblemError, problem
 from market.settings import Environment, port, real
 
+if sys.platform == "win32":  # uvloop is not there
+    from asyncio import new_event_loop
+else:
+    from uvloop import new_event_loop
+
 log = structlog.get_logger("market.server")
+
+T = TypeVar("T")
 
 SEND_BUFFER_BYTES: Final = 64 * 1024
 UNSENT_BYTES: Final = 16 * 1024
@@ -402,6 +410,12 @@ async def serve(
     log.info("listening", host=settings.host, port=bound.getsockname()[1])
     spare_the_collector()
     await server.serve([bound])
+
+
+def run_to_end(main: Coroutine[Any, Any, T]) -> T:
+    """Return what ``main`` does, on an event loop in C where the platform has one."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
 
 
 def spare_the_collector() -> None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -25,6 +26,7 @@ from market.server import (
     PortTakenError,
     ServerSettings,
     listening,
+    run_to_end,
     serving,
 )
 from market.settings import Environment
@@ -371,3 +373,11 @@ async def _listens(url: str) -> None:
 async def _read_to_the_end(url: str) -> str:
     async with asked(url) as stream:
         return (await stream.rest())[-1].event
+
+
+async def _its_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+def test_a_server_runs_on_the_event_loop_in_c() -> None:
+    assert isinstance(run_to_end(_its_loop()), uvloop.Loop)
