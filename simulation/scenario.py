@@ -1,6 +1,6 @@
 """A scenario as a function, for tests: play it, and it fails where its assertions do.
 
-As a pytest fixture: ``from simulation.scenario import scenario``, then ``scenario("crash.toml")``.
+As a pytest fixture it is in `simulation.fixtures`.
 """
 
 from pathlib import Path

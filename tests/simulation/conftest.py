@@ -1,18 +1,13 @@
-"""Scenarios as a fixture: `play("crash.toml", seed=3)` gives the result of a run."""
-
-from pathlib import Path
+"""Scenarios as a fixture: `scenario("crash.toml", seed=3)` gives the result of a run."""
 
 import pytest
 
-from simulation.scenario import Play, play
+from simulation.fixtures import scenario
 from simulation.sweep import quiet
+
+__all__ = ["scenario"]
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _quiet() -> None:
     quiet()
-
-
-@pytest.fixture(name="play")
-def play_fixture() -> Play:
-    return lambda name, seed=0: play(Path(name), seed=seed)

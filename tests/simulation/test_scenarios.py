@@ -6,6 +6,7 @@ from simulation.__main__ import main
 from simulation.config import SCENARIOS
 from simulation.errors import ConfigError
 from simulation.event_log import EventLog
+from simulation.fixtures import player
 from simulation.run import Simulation
 from simulation.scenario import Play, ScenarioFailedError, play
 from tests.simulation.runs import a_config, ran
@@ -14,8 +15,19 @@ PLAYED = sorted(path.stem for path in SCENARIOS.glob("*.toml") if "[[event]]" in
 
 
 @pytest.mark.parametrize("name", PLAYED)
-def test_every_scenario_in_the_box_keeps_its_promises(name: str, play: Play) -> None:
-    assert play(f"{name}.toml", seed=3).failed == ()
+def test_every_scenario_in_the_box_keeps_its_promises(name: str, scenario: Play) -> None:
+    assert scenario(f"{name}.toml", seed=3).failed == ()
+
+
+def test_the_fixture_finds_a_scenario_beside_the_test_first(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "crash.toml").write_text(
+        "days = 0.0003\nassertions = ['pnl(\"investor\") > 1e12']\n[risk]\non = false\n"
+    )
+    with pytest.raises(ScenarioFailedError, match="1e12"):
+        player(tmp_path)("crash.toml")
+    assert player(tmp_path)("halt.toml", seed=3).market("META").halts == 1
 
 
 def test_a_failing_assertion_fails_the_run(tmp_path: Path) -> None:
