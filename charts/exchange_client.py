@@ -1,7 +1,7 @@
 """The exchange over HTTP: what the page asks for that no stream carries."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
-from charts.candles import INTERVALS, Candle, CandleBuilder
+from charts.candles import DAY_S, INTERVALS, Candle, CandleBuilder
 from charts.facts import AccountSeen, InstrumentSeen
+from charts.indicators import Vwap
 from market.errors import MarketError
 from market.events import Tick
 
@@ -179,6 +180,26 @@ class Archive:
         found = [*built[1:], *([forming] if forming is not None else [])]
         return found[-count:]
 
+    async def vwap(self, symbol: str, interval: str, candles: Sequence[Candle]) -> Vwap:
+        """Return the VWAP of the day up to the first of ``candles``, to go on with.
+
+        What was before is taken from candles of a minute, or of the interval where that is longer.
+
+        Raises:
+            ExchangeAwayError: the exchange does not answer.
+        """
+        if not candles or candles[0].time % DAY_S == 0:
+            return Vwap()
+        first = candles[0].time
+        name, step_s = max(("1m", INTERVALS["1m"]), (interval, INTERVALS[interval]), key=_length)
+        midnight, end = first // DAY_S * DAY_S, -(-first // step_s) * step_s
+        most = DAY_S // step_s
+        kept = await self._kept(symbol, name, most, _written(midnight), _written(end)) or []
+        earlier = [as_candle(each) for each in kept]
+        if not earlier or earlier[0].time + step_s > first:  # there is nothing from before
+            return Vwap()
+        return Vwap(earlier, step_s)
+
     async def _kept(
         self, symbol: str, interval: str, count: int, since: str = "", until: str = ""
     ) -> list[CandleSeen] | None:
@@ -224,6 +245,14 @@ def _joined(
     begin = whole[0].time if whole else float("inf") if forming is None else forming.time
     closed = [candle for candle in map(as_candle, kept) if candle.time < begin]
     return History([*closed, *whole], forming, seq)
+
+
+def _length(named: tuple[str, int]) -> int:
+    return named[1]
+
+
+def _written(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _type_of(answer: httpx.Response) -> str:

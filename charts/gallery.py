@@ -119,6 +119,7 @@ class Gallery:
         symbol, interval = key
         try:
             past = await self._archive.history(symbol, interval, self._kept + WARM_UP)
+            vwap = await self._archive.vwap(symbol, interval, past.closed)
             series = Series(
                 symbol,
                 interval,
@@ -126,6 +127,7 @@ class Gallery:
                 closed=past.closed,
                 forming=past.forming,
                 kept=self._kept,
+                vwap=vwap,
             )
             for tick in place.waiting:
                 if tick.seq > past.seq:

@@ -125,13 +125,26 @@ class Handle:
 
 
 class Vwap:
-    """The volume-weighted average price since midnight, UTC, of the candles' typical prices."""
+    """The volume-weighted average price since midnight, UTC, of the candles' typical prices.
 
-    def __init__(self) -> None:
+    Args:
+        earlier: candles of the day from before those that are taken in, oldest first. They may be
+            longer ones; candles before the end of the last are then in it, and have no value.
+        step_s: their length.
+    """
+
+    def __init__(self, earlier: Sequence[Candle] = (), step_s: int = 0) -> None:
         self._day, self._value, self._volume = -1, 0.0, 0.0
+        self._since = 0
+        for candle in earlier:
+            self.update(candle)
+        if earlier:
+            self._since = earlier[-1].time + step_s
 
     def update(self, candle: Candle) -> tuple[Value, ...]:
         """Take in a closed candle; return the value at it."""
+        if candle.time < self._since:
+            return (None,)
         self._day, self._value, self._volume = self._with(candle)
         return (_ratio(self._value, self._volume),)
 
@@ -152,10 +165,11 @@ class Indicators:
 
     Args:
         closed: the history, oldest first.
+        vwap: the one to go on with.
     """
 
-    def __init__(self, closed: Iterable[Candle] = ()) -> None:
-        self._all: tuple[Handle | Vwap, ...] = (*map(Handle, DEFINITIONS), Vwap())
+    def __init__(self, closed: Iterable[Candle] = (), vwap: Vwap | None = None) -> None:
+        self._all: tuple[Handle | Vwap, ...] = (*map(Handle, DEFINITIONS), vwap or Vwap())
         for candle in closed:
             self.update(candle)
 
@@ -178,8 +192,11 @@ class Indicators:
         return tuple(value for each in self._all for value in each.peek(candle))
 
 
-def over(candles: Sequence[Candle]) -> dict[str, list[Value]]:
-    """Return every indicator at every candle of a history, computed in one go."""
+def over(candles: Sequence[Candle], vwap: Vwap | None = None) -> dict[str, list[Value]]:
+    """Return every indicator at every candle of a history, computed in one go.
+
+    ``vwap`` is the one to go on with.
+    """
     found: dict[str, list[Value]] = {}
     for each in DEFINITIONS:
         columns = [_column(candles, name) for name in each.inputs]
@@ -187,7 +204,7 @@ def over(candles: Sequence[Candle]) -> dict[str, list[Value]]:
         lines = result if isinstance(result, tuple) else (result,)
         for name, line in zip(each.outputs, lines or [()] * len(each.outputs), strict=True):
             found[name] = [float(value) if isfinite(value) else None for value in line]
-    vwap = Vwap()
+    vwap = vwap or Vwap()
     found["vwap"] = [vwap.update(candle)[0] for candle in candles]
     return found
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from charts.candles import INTERVALS, Candle, CandleBuilder
-from charts.indicators import OUTPUTS, Indicators, Value
+from charts.indicators import OUTPUTS, Indicators, Value, Vwap
 
 COLUMNS: Final = ("time", "open", "high", "low", "close", "volume", *OUTPUTS)
 Row = list[float | None]
@@ -19,6 +19,7 @@ class Series:
         forming: the candle to go on with.
         stamp: counts a change, and gives its version.
         kept: how many closed candles are shown.
+        vwap: the one to go on with.
     """
 
     def __init__(
@@ -30,9 +31,10 @@ class Series:
         closed: Sequence[Candle] = (),
         forming: Candle | None = None,
         kept: int = 500,
+        vwap: Vwap | None = None,
     ) -> None:
         self.symbol, self.interval = symbol, interval
-        self._stamp, self._indicators = stamp, Indicators()
+        self._stamp, self._indicators = stamp, Indicators(vwap=vwap)
         self._builder = CandleBuilder(INTERVALS[interval], forming)
         self._rows: deque[tuple[int, Row]] = deque(maxlen=kept)
         self.began = self._changed = stamp()

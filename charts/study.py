@@ -9,7 +9,7 @@ from starlette.responses import Response
 from charts.assets import SECURE, Asset
 from charts.candles import Candle
 from charts.exchange_client import Archive, ExchangeAwayError
-from charts.indicators import NAMES, WARM_UP, over
+from charts.indicators import NAMES, WARM_UP, Value, over
 from charts.live import interval_of
 from charts.picture import Painter, Picture
 from market.problems import ProblemError
@@ -30,10 +30,10 @@ class Study:
         """Answer the candles of a span and every indicator at each."""
         symbol, interval = _symbol(request), interval_of(request.query_params.get("interval"))
         count = _count(request)
-        candles = await self._candles(request, symbol, interval, count + WARM_UP)
+        candles, values = await self._candles(request, symbol, interval, count + WARM_UP)
         shown = slice(max(0, len(candles) - count), None)
         columns = _columns(candles[shown])
-        columns |= {name: values[shown] for name, values in over(candles).items()}
+        columns |= {name: line[shown] for name, line in values.items()}
         body = encode({"symbol": symbol, "interval": interval, **columns})
         return Asset.of(body, "application/json").answer(request, {"Cache-Control": "no-cache"})
 
@@ -42,13 +42,13 @@ class Study:
         query = request.query_params
         symbol, interval = _symbol(request), interval_of(query.get("interval"))
         wanted = _indicators(query.get("indicators", "sma,ema"))
-        candles = await self._candles(request, symbol, interval, 150 + WARM_UP)
+        candles, values = await self._candles(request, symbol, interval, 150 + WARM_UP)
         if len(candles) < 2:
             raise ProblemError(
                 404, "too-few-candles", f"{symbol} has fewer than two candles of {interval} yet."
             )
-        values = {name: line[-150:] for name, line in over(candles).items()}
-        picture = Picture(symbol, interval, wanted, tuple(candles[-150:]), values)
+        lines = {name: line[-150:] for name, line in values.items()}
+        picture = Picture(symbol, interval, wanted, tuple(candles[-150:]), lines)
         png = await self._painter.paint(picture)
         headers = {"Cache-Control": "no-cache", "ETag": picture.etag, **SECURE}
         if picture.etag in request.headers.get("if-none-match", ""):
@@ -57,11 +57,14 @@ class Study:
 
     async def _candles(
         self, request: Request, symbol: str, interval: str, count: int
-    ) -> list[Candle]:
+    ) -> tuple[list[Candle], dict[str, list[Value]]]:
+        """Return candles, and every indicator at each."""
         try:
-            return await self._archive.candles(
+            candles = await self._archive.candles(
                 symbol, interval, count, _time(request, "from"), _time(request, "to")
             )
+            vwap = await self._archive.vwap(symbol, interval, candles)
+            return candles, over(candles, vwap)
         except ExchangeAwayError as error:
             if error.status in {404, 422}:
                 raise ProblemError(

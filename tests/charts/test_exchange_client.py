@@ -5,7 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from charts.candles import INTERVALS, Candle
 from charts.exchange_client import Archive, ExchangeAwayError, ExchangeClient
+from charts.indicators import over
 from market.wire import encode
 from tests.charts.builders import START
 
@@ -46,6 +48,41 @@ async def test_pages_are_joined_in_the_order_of_time() -> None:
 
     found = await archive(exchange).candles("BTC", "1m", 5)
     assert [minute_of(candle.time) for candle in found] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("interval", "first_s"), [("1s", 3630), ("1m", 3600), ("5m", 3600)])
+async def test_vwap_is_since_midnight_wherever_the_candles_begin(
+    interval: str, first_s: int
+) -> None:
+    midnight = START.replace(hour=0)
+
+    def exchange(request: httpx.Request) -> httpx.Response:
+        query, step_s = request.url.params, INTERVALS[request.url.params["interval"]]
+        begin, end = (
+            (datetime.fromisoformat(query[name]) - midnight).total_seconds()
+            for name in ("from", "to")
+        )
+        assert step_s >= 60
+        return answer([a_flat(midnight, at, step_s) for at in range(int(begin), int(end), step_s)])
+
+    step_s, base = INTERVALS[interval], int(midnight.timestamp())
+    window = [Candle(base + at, 7, 7, 7, 7, step_s) for at in range(first_s, 4200, step_s)]
+    vwap = await archive(exchange).vwap("BTC", interval, window)
+    found = over(window, vwap)["vwap"]
+    assert found[-1] == pytest.approx((3600 * 1 + 600 * 7) / 4200)
+
+
+def a_flat(midnight: datetime, at: int, step_s: int) -> dict[str, Any]:
+    """A candle at 1 in the first hour and at 7 then, of one unit a second."""
+    prices = dict.fromkeys(("open", "high", "low", "close"), 1 if at < 3600 else 7)
+    return {"time": midnight + timedelta(seconds=at), **prices, "volume": step_s}
+
+
+async def test_vwap_of_a_market_younger_than_the_candles_begins_with_them() -> None:
+    base = int(START.timestamp())
+    window = [Candle(base + at, 7, 7, 7, 7, 1) for at in range(30, 90)]
+    vwap = await archive(lambda _: answer([a_candle(0)])).vwap("BTC", "1s", window)
+    assert over(window, vwap)["vwap"] == [7.0] * 60
 
 
 async def test_the_candle_that_forms_is_built_from_ticks_and_is_there_once() -> None:
