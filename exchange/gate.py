@@ -55,7 +55,7 @@ class Gate:
         except OffGridError as error:
             return off_grid(error)
         if special or self._most or self._session.state is not TRADING:
-            refusal = self._special_refusal(order)
+            refusal = self._special_refusal(order, special=special)
         elif self._limits.allow(ticks, lots):
             return order
         else:
@@ -70,12 +70,13 @@ class Gate:
         if request.stop_price is not None:
             self._prices.whole(request.stop_price)
 
-    def _special_refusal(self, order: Order) -> Refusal | None:
-        """Return why an order may not enter that is not plain, or comes at no plain time."""
+    def _special_refusal(self, order: Order, *, special: bool) -> Refusal | None:
+        """Return why an order may not enter that is ``special``, or comes at no plain time."""
         request = order.request
         if self._session.state is not TRADING and (refusal := self._closed_to(request)):
             return refusal
-        refusal = misshapen(request) or self._too_late(request) or self._beyond_limits(order)
+        refusal = (misshapen(request) or self._too_late(request)) if special else None
+        refusal = refusal or self._beyond_limits(order)
         if refusal is None and request.post_only and request.type is LIMIT:
             refusal = self._taking(order)
         if refusal is None and self._most:
