@@ -81,7 +81,8 @@ class Broadcast(StreamEndpoint):
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         outlet = Outlet(reader, connection)
-        self._attach(outlet)
+        if not connection.transport.is_closing():
+            self._attach(outlet)
         try:
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -94,6 +95,7 @@ class Broadcast(StreamEndpoint):
         connection = outlet.connection
         connection.on_pause = lambda: self._blocked(outlet)
         connection.on_resume = lambda: self._unblocked(outlet)
+        connection.on_lost = lambda: self._detach(outlet)  # uvloop refuses what is written later
         connection.transport.set_write_buffer_limits(high=0)
         self._group(outlet).add(outlet)
         if not self._timers:
@@ -103,7 +105,10 @@ class Broadcast(StreamEndpoint):
         self._catch_up(outlet)
 
     def _detach(self, outlet: Outlet) -> None:
-        outlet.connection.on_pause = outlet.connection.on_resume = None
+        connection = outlet.connection
+        if connection.on_lost is None:  # it has left already, or was never there
+            return
+        connection.on_pause = connection.on_resume = connection.on_lost = None
         self.delivered += outlet.reader.events
         window, group = outlet.reader.wishes.conflate_ms, self._group(outlet)
         group.discard(outlet)

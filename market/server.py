@@ -103,7 +103,8 @@ class Connection(HttpToolsProtocol):
     """One client's connection: its head is bounded in size and time, its body in time.
 
     An endless answer may take the connection over as its outlet: it writes on ``transport``
-    itself, and is told through ``on_pause`` and ``on_resume`` how the client keeps up.
+    itself, is told through ``on_pause`` and ``on_resume`` how the client keeps up, and through
+    ``on_lost`` when nothing may be written any more.
     """
 
     request_timeout_s = 10.0
@@ -112,6 +113,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
+        self.on_lost: Callable[[], None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes: int | None = 0
         self._answering: RequestResponseCycle | None = None
@@ -125,7 +127,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and tell the answer that is being given."""
         self._request_is_whole()
-        self.on_pause = self.on_resume = None
+        if self.on_lost is not None:
+            self.on_lost()
+        self.on_pause = self.on_resume = self.on_lost = None
         super().connection_lost(exc)  # it tells the last request, which may be one behind a stream
         if (answering := self._answering) is not None and not answering.response_complete:
             answering.disconnected = True

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import uvloop
+
 from market.broadcast import Broadcast
 from market.hub import KEPT_BYTES
 from market.server import ServerSettings
@@ -245,6 +247,45 @@ async def test_garbage_behind_a_stream_ends_it() -> None:
             writer.write(b"\x00\xff garbage\r\n\r\n")
             await asyncio.wait_for(reader.read(), 2)
         await eventually(lambda: not on.endpoint.admission.open, within_s=1)
+
+
+async def test_a_reader_is_written_to_no_more_once_its_connection_is_lost() -> None:
+    async with served(a_hub()) as on, asked(on.url()) as one:
+        await one.chunk()
+        (outlet,) = endpoint(on)._outlets
+
+        outlet.connection.connection_lost(None)
+
+        assert not endpoint(on)._outlets
+        outlet.connection.transport.abort()
+
+
+def test_readers_that_are_cut_off_cost_the_others_nothing_on_uvloop() -> None:
+    problems: list[dict[str, object]] = []
+
+    async def cut_off_and_read_on() -> list[int]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, of: problems.append(of))
+        hub = a_hub(history=100_000)
+        market = Market(hub)
+        async with served(hub) as on, asked(on.url()) as one:
+            await one.chunk()
+
+            async def come_and_go() -> None:
+                for _ in range(25):
+                    async with asked(on.url()) as other:
+                        await other.chunk()
+
+            leaving = asyncio.gather(*(come_and_go() for _ in range(20)))
+            while not leaving.done():
+                await publish(market, 10, burst=10)
+            blocks = await one.until(is_tick(hub.head))
+        return [block.n for block in blocks if block.event == "tick"]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        got = runner.run(cut_off_and_read_on())
+
+    assert not problems
+    assert got == [*range(1, len(got) + 1)]
 
 
 def test_readers_that_lag_at_many_places_share_a_bounded_number_of_blocks() -> None:
