@@ -135,6 +135,7 @@ OPERATIONS: Final = (
         path="/instruments",
         about="What is traded, and on which grids",
         answer=list[InstrumentView],
+        problems=(503,),
     ),
     Operation(
         method="PUT",
@@ -199,10 +200,14 @@ OPERATIONS: Final = (
                 schema={"type": "integer", "minimum": 1, "maximum": 1000},
             ),
         ),
-        problems=(404, 422),
+        problems=(404, 422, 503),
     ),
     Operation(
-        method="GET", path="/leaderboard", about="Who has won the most", answer=list[Standing]
+        method="GET",
+        path="/leaderboard",
+        about="Who has won the most",
+        answer=list[Standing],
+        problems=(503,),
     ),
     Operation(
         method="POST",
@@ -251,7 +256,7 @@ OPERATIONS: Final = (
                 schema=_ORDER_NUMBER,
             ),
         ),
-        problems=(401, 403, 404, 422),
+        problems=(401, 403, 404, 422, 503),
         tag="orders",
     ),
     Operation(
@@ -269,7 +274,7 @@ OPERATIONS: Final = (
         about="One order",
         answer=OrderView,
         parameters=(_ORDER_PATH,),
-        problems=(401, 403, 404),
+        problems=(401, 403, 404, 503),
         tag="orders",
     ),
     Operation(
@@ -296,7 +301,7 @@ OPERATIONS: Final = (
         path="/accounts",
         about="Every account",
         answer=list[AccountView],
-        problems=(401,),
+        problems=(401, 503),
         tag="accounts",
     ),
     Operation(
@@ -305,7 +310,7 @@ OPERATIONS: Final = (
         about="One account",
         answer=AccountView,
         parameters=(_ACCOUNT_PATH,),
-        problems=(401, 403, 404),
+        problems=(401, 403, 404, 503),
         tag="accounts",
     ),
     Operation(

@@ -40,6 +40,25 @@ async def test_the_openapi_document_is_valid_and_complete(tmp_path: Path) -> Non
     assert home.headers["location"] == "/docs"
 
 
+async def test_what_is_asked_after_the_journal_failed_is_answered_as_described(
+    tmp_path: Path,
+) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        order = (await market.order()).json()
+        market.exchange._journal._file._connection.close()  # the disk is gone
+        await market.order()
+        given = {"order_id": str(order["order_id"]), "account": "ann", "symbol": "TCS"}
+        asks = [one for one in OPERATIONS if one.method == "GET" and "stream" not in one.path]
+        statuses = {
+            one.path: (await market.get(one.path.format(**given) + "?account=ann")).status_code
+            for one in asks
+            if one.path not in {"/api/prices", "/"}
+        }
+    told = {one.path: {one.status, *one.problems, *(one.statuses or ())} for one in asks}
+    assert {path for path, status in statuses.items() if status not in told[path]} == set()
+    assert statuses["/accounts/{account}"] == statuses["/orders/{order_id}"] == 503
+
+
 async def test_with_keys_the_document_says_what_needs_one_and_how_to_give_it(
     tmp_path: Path,
 ) -> None:
