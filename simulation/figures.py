@@ -1,6 +1,6 @@
 """The pictures of a run, interactive, by Plotly: equity, drawdown, fills, risk, many seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,17 +12,26 @@ from simulation.results import RunResult
 from simulation.risk_watch import Watched
 
 HEIGHT = 380
+PALETTE = (
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b",
+    "#e377c2", "#17becf", "#bcbd22", "#393b79", "#637939", "#843c39",
+)  # fmt: skip
+
+
+def colors(names: Iterable[str]) -> dict[str, str]:
+    """Return a color for each agent, the same in every picture of the same agents."""
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(names))}
 
 
 def equity(recorder: Recorder) -> Any:
     """Return the equity of each agent less its start, and its drawdown below."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.65, 0.35])
+    of = colors(recorder.equity)
     for name, kept in recorder.equity.items():
         hours, profits, drops = drawdowns(kept.path.points)
-        figure.add_scatter(x=hours, y=profits, name=name, legendgroup=name, row=1, col=1)
-        figure.add_scatter(
-            x=hours, y=drops, name=name, legendgroup=name, showlegend=False, row=2, col=1
-        )
+        style: dict[str, Any] = {"legendgroup": name, "line_color": of[name], "col": 1}
+        figure.add_scatter(x=hours, y=profits, name=name, row=1, **style)
+        figure.add_scatter(x=hours, y=drops, name=name, showlegend=False, row=2, **style)
     figure.update_yaxes(title_text="P&L", row=1, col=1)
     figure.update_yaxes(title_text="drawdown, %", row=2, col=1)
     figure.update_xaxes(title_text="hours", row=2, col=1)
@@ -53,7 +62,7 @@ def fills(recorder: Recorder, symbol: str) -> Any:
         name=symbol,
         line={"width": 1, "color": "#888"},
     )
-    for name in recorder.fills:
+    for name, color in colors(recorder.fills).items():
         for side, marker in (("buy", "triangle-up"), ("sell", "triangle-down")):
             found = fills_of(recorder, name, symbol, side)
             if found:
@@ -62,7 +71,7 @@ def fills(recorder: Recorder, symbol: str) -> Any:
                     y=[fill.price for fill in found],
                     name=f"{name} {side}",
                     mode="markers",
-                    marker={"symbol": marker, "size": 7},
+                    marker={"symbol": marker, "size": 7, "color": color},
                 )
     figure.update_xaxes(title_text="hours")
     return _titled(figure, f"Fills on the price of {symbol}")
@@ -107,8 +116,10 @@ def losses_of(points: Sequence[tuple[float, float, float, bool]]) -> list[float]
 def distribution(results: Sequence[RunResult]) -> Any:
     """Return the P&L of each agent over the seeds."""
     figure = go.Figure()
-    for name, values in profits_by_bot(results).items():
-        figure.add_histogram(x=values, name=name, opacity=0.6, nbinsx=60)
+    found = profits_by_bot(results)
+    of = colors(found)
+    for name, values in found.items():
+        figure.add_histogram(x=values, name=name, opacity=0.6, nbinsx=60, marker_color=of[name])
     figure.update_layout(barmode="overlay")
     figure.update_xaxes(title_text="P&L")
     return _titled(figure, f"P&L over {len(results)} seeds")

@@ -52,7 +52,8 @@ def page(market: Simulation, result: RunResult, results: Sequence[RunResult]) ->
     recorder = market.recorder
     drawn = [figures.equity(_fewer(recorder))]
     drawn += [figures.fills(_fewer(recorder), symbol) for symbol in recorder.instruments]
-    drawn.append(figures.distribution(results))
+    if len(results) > 1:
+        drawn.append(figures.distribution(results))
     if market.risk is not None:
         drawn += [figures.risk(each) for each in list(market.risk.watched.values())[:MOST_AGENTS]]
     parts = [plotly.io.to_html(each, full_html=False, include_plotlyjs=False) for each in drawn]
@@ -73,22 +74,33 @@ def draw(market: Simulation, results: Sequence[RunResult], path: Path) -> None:
     recorder = _fewer(market.recorder)
     figure = Figure(figsize=(12, 12), layout="constrained")
     grid = figure.subplots(3, 2)
+    of = figures.colors(recorder.equity)
     for name, kept in recorder.equity.items():
         hours, profits, drops = figures.drawdowns(kept.path.points)
-        grid[0][0].plot(hours, profits, label=name, linewidth=1)
-        grid[0][1].plot(hours, drops, label=name, linewidth=1)
+        grid[0][0].plot(hours, profits, label=name, linewidth=1, color=of[name])
+        grid[0][1].plot(hours, drops, label=name, linewidth=1, color=of[name])
     grid[0][0].set(title="P&L", xlabel="hours")
     grid[0][1].set(title="drawdown, %", xlabel="hours")
-    for axes, symbol in zip(grid[1], _busiest(recorder), strict=False):
+    has_many = len(results) > 1  # else there is room for one more instrument
+    rooms = [*grid[1]] if has_many else [*grid[1], grid[2][0]]
+    for axes, symbol in zip(rooms, _busiest(recorder), strict=False):
         _draw_fills(axes, recorder, symbol)
-    for name, values in list(figures.profits_by_bot(results).items())[:MOST_AGENTS]:
-        grid[2][0].hist(values, bins=40, alpha=0.6, label=name)
-    grid[2][0].set(title=f"P&L over {len(results)} seeds", xlabel="P&L")
+    if has_many:
+        _draw_seeds(grid[2][0], results)
     _draw_risk(grid[2][1], market)
     for axes in grid.flat:
+        axes.set_visible(axes.has_data())
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=7)
     figure.savefig(path, dpi=110)
+
+
+def _draw_seeds(axes: Any, results: Sequence[RunResult]) -> None:
+    found = figures.profits_by_bot(results)
+    of = figures.colors(found)
+    for name, values in list(found.items())[:MOST_AGENTS]:
+        axes.hist(values, bins=40, alpha=0.6, label=name, color=of[name])
+    axes.set(title=f"P&L over {len(results)} seeds", xlabel="P&L")
 
 
 def _draw_fills(axes: Any, recorder: Recorder, symbol: str) -> None:
@@ -96,12 +108,12 @@ def _draw_fills(axes: Any, recorder: Recorder, symbol: str) -> None:
     of = recorder.instruments[symbol]
     path = of.path.points
     plot.plot([s / 3600 for s, _ in path], [p for _, p in path], color="#999", linewidth=0.7)
-    for name in recorder.fills:
+    for name, color in figures.colors(recorder.fills).items():
         for side, marker in (("buy", "^"), ("sell", "v")):
             found = figures.fills_of(recorder, name, symbol, side)
             if found:
                 hours, prices = [f.seconds / 3600 for f in found], [f.price for f in found]
-                plot.scatter(hours, prices, s=8, marker=marker, label=f"{name} {side}")
+                plot.scatter(hours, prices, s=8, marker=marker, c=color, label=f"{name} {side}")
     plot.set(title=f"fills on {symbol}", xlabel="hours")
 
 
