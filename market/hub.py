@@ -225,10 +225,10 @@ class Hub:
             since = last_id if last_id.isascii() and last_id.isprintable() else "?"
             greeting, cursor = self.gap(since[:64], 0, wishes, "epoch")
             return Reader(self, wishes, cursor, self._hello() + greeting)
-        self.replays += 1
         if known.n + 1 < self._oldest:
             greeting, cursor = self.gap(str(known), known.n, wishes, "evicted")
             return Reader(self, wishes, cursor, self._hello() + greeting)
+        self.replays += 1
         return Reader(self, wishes, known.n, self._hello())
 
     def batch(self, wishes: Filter, after: int, upto: int | None = None) -> Batch:

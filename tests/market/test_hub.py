@@ -95,6 +95,7 @@ def test_the_oldest_id_at_hand_is_replayed_without_a_gap() -> None:
 
     assert numbers(taken(hub.reader(hub.filter(), f"{EPOCH}-30"))) == list(range(31, 41))
     assert kinds(taken(hub.reader(hub.filter(), f"{EPOCH}-29")))[0] == "gap"
+    assert (hub.replays, hub.gaps) == (1, 1)
 
 
 def test_without_a_snapshot_a_gap_goes_on_at_the_oldest_event_at_hand() -> None:
