@@ -20,7 +20,7 @@ _MOST_LEVERAGE: Final = Decimal(100)
 _MOST_CASH: Final = Decimal(10) ** 15
 _GRID_CODES: Final = {"price": "tick-size", "quantity": "lot-size"}
 
-_subtract, _multiply = MONEY.subtract, MONEY.multiply
+_subtract, _multiply, _minus = MONEY.subtract, MONEY.multiply, MONEY.minus
 
 
 class Admission:
@@ -51,15 +51,18 @@ class Admission:
         return self.stale(order.symbol) or self._beyond(ticket, quantity, price)
 
     def _beyond(self, ticket: Ticket, quantity: Decimal, price: Decimal) -> Refusal | None:
-        """Return why the account cannot pay for more, if it cannot."""
-        order, account = ticket.order, self._ledger[ticket.order.account]
-        if account.terms.margin or order.side is SELL:
-            more = max(_subtract(quantity, ticket.quantity), ZERO)
-            asked = self._funds.at_price(order.symbol, order.side, more, price)
-            return self._funds.refusal(account, asked)
+        """Return why the account cannot pay for the order as it would be, if it cannot."""
+        order, account, had = ticket.order, self._ledger[ticket.order.account], ticket.remaining
+        if account.terms.margin and quantity <= ticket.quantity and not _is_worse(ticket, price):
+            return None
         left = max(_subtract(quantity, ticket.filled), ZERO)
         asked = self._funds.at_price(order.symbol, order.side, left, price)
-        return self._funds.refusal(account, asked, _multiply(ticket.remaining, ticket.lock))
+        cash = _multiply(had, ticket.lock)
+        account.reserve(order.symbol, order.side, _minus(had), _minus(cash))
+        try:  # as if it came in now, in its own place
+            return self._funds.refusal(account, asked)
+        finally:
+            account.reserve(order.symbol, order.side, had, cash)
 
     def terms(self, account: Account, command: ConfigureAccount, terms: Terms) -> Refusal | None:
         """Return why an account may not have these terms."""
@@ -156,6 +159,12 @@ def unknown_symbol(symbol: str) -> Refusal:
 def unknown_account(name: str) -> Refusal:
     """Return the refusal of an account that was never opened."""
     return Refusal("unknown-account", f"there is no account {name}")
+
+
+def _is_worse(ticket: Ticket, price: Decimal) -> bool:
+    """Whether its owner would have to pay more at ``price``, or get less."""
+    now = ticket.price or price
+    return price < now if ticket.order.side is SELL else price > now
 
 
 def _within(value: Decimal, least: Decimal, most: Decimal) -> bool:

@@ -347,6 +347,23 @@ def test_leverage_buys_more_than_the_cash() -> None:
     assert trading.limit("ann", "buy", "3000", "10").refusal is None
 
 
+@pytest.mark.parametrize(
+    ("side", "mild", "worse", "milder"), [("buy", "80", "140", "70"), ("sell", "120", "60", "130")]
+)
+def test_an_amendment_to_a_worse_price_costs_margin_as_an_order_would(
+    side: str, mild: str, worse: str, milder: str
+) -> None:
+    trading = without_fees()
+    trading.do(MoveReference(symbol=TCS, price=D(100)))
+    trading.do(ConfigureAccount(account="ann", leverage=D(10), short_selling=True))
+    order = trading.limit("ann", side, "1000", mild).orders[0].order_id
+    before = trading.venue.state_hash()
+    refused = trading.do(AmendOrder(account="ann", order_id=order, price=D(worse)))
+    assert refusal(refused) == "insufficient-funds"
+    assert trading.venue.state_hash() == before
+    assert trading.do(AmendOrder(account="ann", order_id=order, price=D(milder))).refusal is None
+
+
 def test_a_worse_price_than_the_mark_costs_margin() -> None:
     trading = without_fees()
     trading.do(MoveReference(symbol=TCS, price=D(10)))
