@@ -39,6 +39,7 @@ from sources.facts import log_returns
 from sources.facts_report import draw, table
 
 RESULTS: Final = Path("data/sweeps.sqlite")
+NOT_LIVE: Final = ("seed", "log", "journal", "report")
 WIDTH: Final = 120  # of tables that go to a file
 FAILED: Final = 1  # an assertion does not hold, or an agent has left
 WRONG: Final = 2  # what was asked for makes no sense
@@ -118,6 +119,8 @@ def play(asked: Namespace, console: Console) -> int:
     """Play a scenario; live, it is the exchange of the settings in force that is played before."""
     if not asked.live:
         return run(asked, console)
+    if given := [name for name in NOT_LIVE if getattr(asked, name) is not None]:
+        raise ConfigError(f"--{given[0]} is of a simulation; with --live there is none")
     result = play_live(_config(asked), for_s=asked.for_s, say=console.print)
     print_run(console, result, 0.0)
     return FAILED if _has_failed(result) else 0

@@ -310,8 +310,14 @@ async def _bot(
         sharpe=equity.sharpe(config.sample_s),
         max_drawdown=equity.max_drawdown,
         hit_rate=None,
-        agrees=True,
+        agrees=adds_up(account),
     )
+
+
+def adds_up(account: AccountAnswer) -> bool:
+    """Whether cash and positions come to the equity; a live bot's own books are not ours to see."""
+    held = sum((each.quantity * each.mark for each in account.positions), Decimal(0))
+    return account.equity == account.cash + held
 
 
 async def _orders(client: httpx.AsyncClient, page: str) -> list[OrderAnswer]:

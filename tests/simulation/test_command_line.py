@@ -66,6 +66,8 @@ def test_a_backtest_takes_a_strategy_file_and_recorded_prices(
         ["sweep", "--set", "BTC_PROCESS_SIGMAA=1"],
         ["backtest", "nowhere.py:X", "--data", "x.csv"],
         ["play", "crash.toml", "--set", "HOUSE_LEVELS=many"],
+        ["play", "crash.toml", "--live", "--seed", "3"],
+        ["play", "crash.toml", "--live", "--report", "out"],
     ],
 )
 def test_a_question_that_makes_no_sense_is_answered_with_2(

@@ -1,11 +1,14 @@
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from bots.answers import AccountAnswer, PositionAnswer
 from exchange.app import create_app
 from exchange.exchange import Exchange
 from exchange.settings import Settings
@@ -16,7 +19,7 @@ from market.settings import Environment
 from market.values import Symbol
 from simulation.config import parsed
 from simulation.errors import ConfigError
-from simulation.live import play_before
+from simulation.live import adds_up, play_before
 from tests.simulation.runs import SECOND
 
 
@@ -134,3 +137,25 @@ async def test_a_scenario_is_played_on_loopback_alone(env: Environment) -> None:
     far = Environment(dict(env._variables) | {"HOST": "192.0.2.1"})
     with pytest.raises(MarketError, match="loopback"):
         await play_before(parsed(SCENARIO), far, for_s=1, say=print)
+
+
+def test_an_account_that_does_not_add_up_is_noticed() -> None:
+    position = PositionAnswer(
+        symbol=Symbol("TCS"),
+        quantity=Decimal(3),
+        average_price=Decimal("33.95"),
+        mark=Decimal("34.05"),
+        unrealized_pnl=Decimal("0.30"),
+    )
+    account = AccountAnswer(
+        account="ann",
+        cash=Decimal("898.15"),
+        equity=Decimal("1000.30"),
+        realized_pnl=Decimal(0),
+        unrealized_pnl=Decimal("0.30"),
+        fees=Decimal(0),
+        positions=(position,),
+    )
+
+    assert adds_up(account)
+    assert not adds_up(msgspec.structs.replace(account, cash=Decimal("898.16")))
