@@ -58,6 +58,7 @@ def create_app(exchange: Exchange) -> Starlette:
         keys=keys,
         exists=lambda name: exchange.desk.venue.account(name) is not None,
         fitting=exchange.fitting,
+        admission=stream.admission,
     )
     old = Prices(
         lambda: exchange.prices,

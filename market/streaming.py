@@ -113,6 +113,7 @@ class StreamEndpoint:
         subject_name: how the query parameter is called.
         variants: the kinds that come in several, of which a reader asks for some.
         clock: the time in the heartbeat.
+        admission: counts the streams of several endpoints together; its own alone by default.
     """
 
     def __init__(
@@ -124,9 +125,10 @@ class StreamEndpoint:
         subject_name: str = "symbols",
         variants: Mapping[str, Variants] = MappingProxyType({}),
         clock: Clock | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.hub, self.settings = hub, settings
-        self.admission = Admission(settings)
+        self.admission = admission or Admission(settings)
         self._clock = clock or SystemClock()
         self._subjects, self._subject_name = subjects, subject_name
         self._variants = variants

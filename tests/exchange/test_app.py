@@ -199,6 +199,18 @@ async def test_old_clients_count_as_streams(tmp_path: Path) -> None:
         assert "Retry-After" in refused.headers
 
 
+async def test_streams_of_accounts_count_as_streams(tmp_path: Path) -> None:
+    limits = StreamSettings(max_streams=1)
+    async with a_market(tmp_path, TCS, stream=limits) as market:
+        await market.order()
+        async with asked(f"{market.base}/accounts/ann/stream") as stream:
+            await stream.chunk()
+            refused = await market.get("/stream")
+            health = (await market.get("/health")).json()
+    check_problem(refused, 503, "too-many-streams")
+    assert health["streams"] == 1
+
+
 async def test_a_price_that_is_too_old_takes_no_orders(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS, stale_after_s=0.3) as market:
         await eventually(lambda: not market.exchange.desk.venue.is_fresh(TCS))
