@@ -173,7 +173,7 @@ def dask(address: str, workers: int = 2) -> Iterator[Executor]:
     try:
         distributed = import_module("distributed")
     except ImportError as error:
-        raise ConfigError("a cluster needs Dask: pip install 'sandpit[sweep]'") from error
+        raise ConfigError("a cluster needs Dask: pip install -e '.[sweep]'") from error
     if address != "local":
         with distributed.Client(address) as client:
             yield client.get_executor(pure=False)
