@@ -2,7 +2,7 @@
 
 import ast
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from simulation.errors import ConfigError
@@ -127,6 +127,11 @@ class Assertion:
 def failures(assertions: Sequence[str], result: RunResult) -> tuple[str, ...]:
     """Return those of the assertions that do not hold."""
     return tuple(text for text in assertions if not Assertion(text).holds(result))
+
+
+def never_came(ticks: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """Return what does not hold of a scenario whose events wait for these ticks at its end."""
+    return tuple(f"tick {number} of {symbol} came" for symbol, number in ticks)
 
 
 def _number(value: Any) -> float:

@@ -54,6 +54,11 @@ class Line:
         """Let something happen just before the source makes that tick."""
         self._triggers.setdefault(number, []).append(action)
 
+    @property
+    def awaited(self) -> list[int]:
+        """The ticks that something is to happen at, and that have not come."""
+        return sorted(self._triggers)
+
     def begin(self) -> None:
         """Let the first tick come when it is due."""
         self._await_next()

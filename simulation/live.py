@@ -35,7 +35,7 @@ from simulation.actions import (
     VolatilityRegime,
     events,
 )
-from simulation.assertions import Assertion, failures
+from simulation.assertions import Assertion, failures, never_came
 from simulation.config import DAY_S, RunConfig
 from simulation.distortion import Distortion
 from simulation.errors import ConfigError
@@ -129,6 +129,11 @@ class LiveStage:
                 self.resume(symbol)
             for each in begun:
                 each.cancel()
+
+    @property
+    def awaited(self) -> list[tuple[str, int]]:
+        """The symbols and ticks that something is to happen at, and that have not come."""
+        return sorted(self._at_tick)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -267,7 +272,9 @@ async def play_before(
         await stage.play(scenario, length, config.sample_s)
         bots = [await _bot(stage, client, url, name, config) for name in sorted(stage.accounts)]
     result = _result(config, stage, tuple(bots), length)
-    return msgspec.structs.replace(result, failed=failures(config.assertions, result))
+    return msgspec.structs.replace(
+        result, failed=failures(config.assertions, result) + never_came(stage.awaited)
+    )
 
 
 def _result(

@@ -18,7 +18,7 @@ from market.orders import Command, HaltTrading, OrderFact, OrderFilled, PlaceOrd
 from market.values import Symbol
 from market.wire import encode
 from simulation.actions import AnyEvent, events
-from simulation.assertions import Assertion, failures
+from simulation.assertions import Assertion, failures, never_came
 from simulation.config import DAY_S, RunConfig
 from simulation.distortion import Distortion
 from simulation.errors import ConfigError
@@ -278,7 +278,8 @@ class Simulation:
             ),
             risk=self.risk.results() if self.risk is not None else (),
         )
-        failed = failures(self.config.assertions, result)
+        missed = [(symbol, n) for symbol, line in self.lines.items() for n in line.awaited]
+        failed = failures(self.config.assertions, result) + never_came(missed)
         return msgspec.structs.replace(result, failed=failed)
 
     def _bot_result(self, agent: Participant) -> BotResult:

@@ -73,6 +73,13 @@ def test_a_scenario_may_begin_at_a_tick() -> None:
     assert result.market("META").ticks == 100
 
 
+def test_an_event_at_a_tick_that_never_comes_fails_the_scenario() -> None:
+    event = {"do": "die", "tick": 101, "symbol": "BTC"}
+
+    assert ran(a_config(101, event=[event]))[1].failed == ()
+    assert ran(a_config(100, event=[event]))[1].failed == ("tick 101 of BTC came",)
+
+
 def test_a_thin_book_is_thin_for_a_while_only() -> None:
     events = [
         {"do": "thin", "at_s": 10, "quantity": 1, "levels": 1, "for_s": 20},
