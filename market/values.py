@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import cache
 from typing import Final, NewType
 
 from market.errors import InvalidSymbolError, InvalidValueError, OffGridError
@@ -13,6 +12,7 @@ Symbol = NewType("Symbol", str)
 
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,10}", re.ASCII)
 LIMIT: Final = Decimal(10) ** 12  # with 12 decimals: products stay exact in 50 digits
+_WHOLE: Final = Decimal(0)  # what is added to it has no positive exponent: 10, not 1E+1
 
 
 def symbol(text: str) -> Symbol:
@@ -89,15 +89,9 @@ def on_grid(what: str, value: Decimal, step: Decimal) -> Decimal:
     """
     try:
         if 0 < value < LIMIT:
-            written = value.quantize(_unit(step))
+            written = value.quantize(step) + _WHOLE
             if written == value and not written % step:
                 return written
     except InvalidOperation:  # not a number, or its exponent is out of all reason
         pass
     raise OffGridError(what, value, step)
-
-
-@cache
-def _unit(step: Decimal) -> Decimal:
-    """Return the last decimal that a multiple of ``step`` is written with; 1 for a whole step."""
-    return Decimal(1).scaleb(min(0, int(step.as_tuple().exponent)))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.errors import InvalidSymbolError, InvalidValueError, MarketError, OffGridError
-from market.values import Side, symbol
+from market.values import Side, on_grid, symbol
 from tests.builders import an_instrument
 
 
@@ -82,3 +82,8 @@ def test_an_instrument_needs_grids_that_make_sense(step: str) -> None:
         an_instrument(tick_size=step)
     with pytest.raises(InvalidValueError, match="lot_size"):
         an_instrument(lot_size=step)
+
+
+def test_equal_steps_write_each_its_own_decimals() -> None:
+    written = [str(on_grid("price", Decimal(70), Decimal(step))) for step in ("7", "7.0", "1E+1")]
+    assert written == ["70", "70.0", "70"]
