@@ -92,6 +92,7 @@ async def trade(path: Path, seed: int) -> None:
         for command in random_commands(seed, 10**9):
             time += timedelta(milliseconds=1)
             sys.stdout.write(f"sent {encode(command).decode()}\n")
+            sys.stdout.flush()  # before the journal can have it
             outcome = found.venue.handle(command, time)
             if not outcome.changed:
                 continue
