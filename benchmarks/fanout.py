@@ -16,8 +16,8 @@ The load generator is the same for all, and prompt: it sleeps when there is noth
 server that writes every event by itself has somebody to wake for nearly every write, as it has with
 readers elsewhere. To be woken is most of what that costs the load generator, in C as in Python: a
 reader in C finds the same limits, at 65 to 80 % of its core. A figure is marked where the load
-generator was busy for more than nine tenths of the time, and more so than the server. Only the
-ratios of one run are worth comparing.
+generator was busy for more than seven tenths of the time; how busy the server was is printed beside
+it. Only the ratios of one run are worth comparing.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from benchmarks.peers.reader import LostError
 from benchmarks.peers.server import Peer, Server, cores, python
 
 MAX_P99_MS: Final = 100.0
-MAX_OWN_CPU: Final = 0.90
+MAX_OWN_CPU: Final = 0.70
 PROBE_TURNS: Final = 2
 METRICS: Final = "/metrics"
 GUESTS: Final = {f"?symbols={SYMBOLS[0]}": len(SYMBOLS), "?events=tick": 1}
@@ -76,7 +76,7 @@ class Sustained:
     @property
     def load_bound(self) -> bool:
         """Tell whether the load generator may have been what was measured."""
-        return self.load_cpu > max(MAX_OWN_CPU, self.server_cpu)
+        return self.load_cpu > MAX_OWN_CPU
 
 
 @dataclass(slots=True)
