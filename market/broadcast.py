@@ -179,9 +179,10 @@ class Broadcast(StreamEndpoint):
 
     def _last_batch(self, wishes: Filter, after: int) -> Batch | None:
         """Return what takes a reader from here to the head in one write, if one is enough."""
-        if self.hub.closed or self.hub.head - after > BLOCK_EVENTS:
+        hub = self.hub
+        if hub.closed or hub.head - after > BLOCK_EVENTS or after + 1 < hub.oldest:
             return None
-        return self.hub.batch(wishes, after)
+        return hub.batch(wishes, after)
 
     def _end_window(self, window: int) -> None:
         self._windows.discard(window)

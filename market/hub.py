@@ -267,6 +267,7 @@ class Hub:
 
     def gap(self, since: str, after: int, wishes: Filter, reason: str) -> tuple[bytes, int]:
         """Return the frames that tell of a gap, and the place to read on from."""
+        self.commit()
         self.gaps += 1
         upto = self.head if self._snapshot else self._oldest - 1
         told = Gap(

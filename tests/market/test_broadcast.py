@@ -78,6 +78,17 @@ async def test_a_burst_is_one_write() -> None:
     assert chunk.count(b"event: tick\n") == 100
 
 
+async def test_a_burst_that_is_longer_than_the_history_is_told_as_a_gap() -> None:
+    hub = a_hub(history=20)
+    async with served(hub) as on, asked(on.url()) as one:
+        await one.chunk()
+        Market(hub).run(100)
+        blocks = await one.until(lambda block: block.event == "snapshot")
+
+    assert blocks[-2].data["reason"] == "slow"
+    assert (blocks[-2].data["missed"], blocks[-1].n) == (100, 100)
+
+
 async def test_a_reader_that_never_reads_costs_less_than_a_mebibyte_and_nobody_a_moment() -> None:
     hub, loop = a_hub(history=2000), asyncio.get_running_loop()
     market, waits = Market(hub), list[float]()

@@ -369,14 +369,17 @@ def test_a_hub_that_stops_is_not_over() -> None:
     assert not hub.over
 
 
+class Kept:
+    """A log in memory."""
+
+    def __init__(self) -> None:
+        self.upto, self.frames = 0, b""
+
+    def append(self, frames: bytes, upto: int) -> None:
+        self.frames, self.upto = self.frames + frames, upto
+
+
 def test_no_reader_is_ahead_of_the_log() -> None:
-    class Kept:
-        def __init__(self) -> None:
-            self.upto, self.frames = 0, b""
-
-        def append(self, frames: bytes, upto: int) -> None:
-            self.frames, self.upto = self.frames + frames, upto
-
     log = Kept()
     hub = a_hub(log=log)
     reader = hub.reader(hub.filter())
@@ -387,6 +390,20 @@ def test_no_reader_is_ahead_of_the_log() -> None:
         reader.take()
         assert log.upto == hub.head
     assert log.frames == b"".join(hub._frames[1:16])
+
+
+def test_not_even_the_snapshot_after_a_gap_is_ahead_of_the_log() -> None:
+    log = Kept()
+    hub = a_hub(log=log, history=10)
+    reader = hub.reader(hub.filter())
+    reader.take()
+    Market(hub).run(25)
+
+    (gap, snapshot) = taken(reader)
+
+    assert gap.event == "gap"
+    assert snapshot.id == f"{EPOCH}-{log.upto}"
+    assert log.upto == 25
 
 
 def test_a_history_goes_on_where_an_earlier_process_ended() -> None:
