@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
+from tests.ports import held_port
+
 
 @pytest.fixture(scope="session")
 def program() -> Callable[..., str]:
@@ -26,6 +28,13 @@ def program() -> Callable[..., str]:
         pytest.skip(missing)
 
     return find
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that is the test's alone, to listen at or to find nobody at."""
+    with held_port() as port:
+        yield port
 
 
 def pytest_xdist_auto_num_workers() -> int:

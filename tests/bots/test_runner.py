@@ -238,10 +238,11 @@ async def test_an_order_that_is_given_up_is_a_rejection_and_its_late_fill_is_fou
         assert bot.bot.blotter.cash == exchange.accounts["me"].cash
 
 
-async def test_a_bot_survives_the_restart_of_the_exchange_and_hears_what_it_missed() -> None:
+async def test_a_bot_survives_the_restart_of_the_exchange_and_hears_what_it_missed(
+    port: int,
+) -> None:
     exchange, strategy = PaperExchange(), Recorder(buys_on(12))
-    async with exchange.served() as url:
-        port = int(url.rpartition(":")[2])
+    async with exchange.served(port) as url:
         first = running(lambda: strategy, url, status_s=0.02)
         bot = await first.__aenter__()
         publish(exchange, 10)

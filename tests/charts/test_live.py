@@ -176,16 +176,16 @@ async def test_prices_that_never_came_are_counted_and_the_chart_is_filled_anew()
         await health(client, lambda body: bool(body["missed"] == 4))
 
 
-async def test_a_market_that_began_anew_takes_the_page_with_it() -> None:
+async def test_a_market_that_began_anew_takes_the_page_with_it(port: int) -> None:
     old, new = PaperMarket("BTC"), PaperMarket("TCS", epoch="0000d00d")
     old.tell(a_tick(seq=900))
     new.tell(a_tick("TCS", seq=1))
     async with AsyncExitStack() as first:
-        exchange = await first.enter_async_context(old.served())
+        exchange = await first.enter_async_context(old.served(port))
         async with charts_of(exchange) as url, client_of(url) as client, page_of(client) as page:
             await page.reads_until("tick")
             await first.aclose()
-            async with new.served(port=int(exchange.rpartition(":")[2])):
+            async with new.served(port):
                 while "TCS" not in page.messages[-1].get("tick", {}):
                     await page.reads(1)
                 while "TCS" not in page.messages[-1].get("instrument", {}):

@@ -106,10 +106,10 @@ async def test_the_study_draws_candles_and_asks_nobody_else(
     assert watched.foreign == []
 
 
-async def test_a_study_opened_before_there_is_a_market_fills_by_itself(browser: Browser) -> None:
-    paper = PaperMarket("BTC", "TCS")
-    async with paper.served() as exchange:
-        port = int(exchange.rpartition(":")[2])
+async def test_a_study_opened_before_there_is_a_market_fills_by_itself(
+    browser: Browser, port: int
+) -> None:
+    exchange = f"http://127.0.0.1:{port}"
     async with charts_of(exchange) as url, opened(browser, url, path="/study") as watched:
         page = watched.page
         await expect(page.locator("#note")).to_contain_text("no symbol", timeout=PATIENCE_MS)

@@ -73,14 +73,13 @@ def life_after(hub: Hub | None) -> Hub:
 
 @pytest.mark.parametrize("kind", [StreamEndpoint, Broadcast], ids=["streaming", "broadcast"])
 async def test_each_event_comes_once_over_restarts_retry_is_honored_and_204_is_the_end(
-    oracle: Oracle, kind: type[StreamEndpoint]
+    oracle: Oracle, kind: type[StreamEndpoint], port: int
 ) -> None:
-    journal, market, port = Journal(), Market(life_after(None)), 0
+    journal, market = Journal(), Market(life_after(None))
+    limits = ServerSettings(port=port, farewell_s=0.3)
     async with a_desk() as desk, AsyncExitStack() as reading:
         for life in range(3):
-            limits = ServerSettings(port=port, farewell_s=0.3)
             async with served(market.hub, journal.of(kind), server=limits) as on:
-                port = int(on.base.rpartition(":")[2])
                 if not life:
                     desk.asks([on.url()], for_good=True)
                     await reading.enter_async_context(oracle(desk))

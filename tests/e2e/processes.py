@@ -1,16 +1,17 @@
-"""The real processes on free ports, for tests of the whole: started, killed and started again."""
+"""The real processes, each at a port of its own: started, killed and started again."""
 
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 
 import httpx
+
+from tests.ports import held_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30.0
@@ -30,9 +31,8 @@ PORTS = ("EXCHANGE_PORT", "RISK_PORT", "CHARTS_PORT", "BTC_PORT", "TCS_PORT", "M
 class Market:
     """Every process of the market, by name; each writes its log below ``folder``."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
-        self.folder = folder
-        self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+    def __init__(self, folder: Path, ports: Mapping[str, int], settings: Mapping[str, str]) -> None:
+        self.folder, self.ports = folder, ports
         self._environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -97,10 +97,12 @@ class Market:
 @contextmanager
 def market(folder: Path, **settings: str) -> Iterator[Market]:
     """Give a market that is not started yet; whatever of it runs at the end is ended."""
-    made = Market(folder, settings)
-    with ExitStack() as stack:
-        stack.callback(made.stop)
-        yield made
+    with held_ports(len(PORTS)) as ports:
+        made = Market(folder, dict(zip(PORTS, ports, strict=True)), settings)
+        try:
+            yield made
+        finally:
+            made.stop()
 
 
 async def until_healthy(client: httpx.AsyncClient, url: str, *, healthy: bool = True) -> None:
@@ -114,11 +116,3 @@ async def until_healthy(client: httpx.AsyncClient, url: str, *, healthy: bool = 
             if (status == 200) is healthy:
                 return
             await asyncio.sleep(0.05)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        bound = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in bound:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in bound]

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from starlette.applications import Starlette
@@ -25,6 +25,7 @@ from market.problems import HANDLERS
 from market.server import ServerSettings, serving
 from market.streaming import StreamEndpoint, StreamSettings
 from market.values import Instrument, Symbol
+from tests.ports import held_port
 from tests.streams import eventually
 
 BTC, TCS, META = Symbol("BTC"), Symbol("TCS"), Symbol("META")
@@ -39,26 +40,38 @@ HOUSE = House(levels=5, spread_ticks=2, quantity=Decimal(1000))
 
 
 class Source:
-    """A source whose ticks a test sends; it can be taken off the air and put on again."""
+    """A source whose ticks a test sends; ``async with`` puts it on the air, at a port of its own.
+
+    It can be taken off the air and put on again there.
+    """
 
     def __init__(self, symbol: Symbol, history: int = 200_000) -> None:
         self.symbol, self.history = symbol, history
         self.hub = self._hub("0000000a")
         self.url, self.seq, self.port = "", 0, 0
-        self._stack = AsyncExitStack()
+        self._held, self._stack = ExitStack(), AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self.port = self._held.enter_context(held_port())
+        self.url = f"http://127.0.0.1:{self.port}/stream"
+        await self.go_on_air()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with self._held:
+            await self.go_off_air()
 
     def _hub(self, epoch: str) -> Hub:
         return Hub(epoch=epoch, history=self.history, kinds=["tick"])
 
     async def go_on_air(self, *, epoch: str | None = None) -> None:
-        """Serve, on the port of before if there was one; a new ``epoch`` is a new process."""
+        """Serve; a new ``epoch`` is a new process."""
         if epoch is not None:
             self.hub, self.seq = self._hub(epoch), 0
         endpoint = StreamEndpoint(self.hub, StreamSettings())
         app = Starlette(routes=[Route("/stream", endpoint)], exception_handlers=HANDLERS)
         settings = ServerSettings(port=self.port, farewell_s=0.05)
-        base = await self._stack.enter_async_context(serving(app, settings))
-        self.port, self.url = int(base.rpartition(":")[2]), f"{base}/stream"
+        await self._stack.enter_async_context(serving(app, settings))
 
     async def go_off_air(self) -> None:
         """Go away without a word, as a process that is killed does."""
@@ -151,8 +164,7 @@ async def a_market(
     air = own if sources is None else sources
     async with AsyncExitStack() as stack:
         for source in own.values() if sources is None else ():
-            await source.go_on_air()
-            stack.push_async_callback(source.go_off_air)
+            await stack.enter_async_context(source)
         urls = {symbol: source.url for symbol, source in air.items()}
         asked = settings(data, **{"sources": urls} | others)
         failures: list[str] = []

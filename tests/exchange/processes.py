@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,23 +18,16 @@ CHILD: Final = ROOT / "supervision" / "child.py"
 """Becomes a command, and lets the kernel end it when the tests are killed (Linux)."""
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 class Process:
     """``python -m exchange`` with settings of its own; ``async with`` ends it with the block."""
 
-    def __init__(self, data: Path, source: Source, **more: str) -> None:
+    def __init__(self, data: Path, source: Source, port: int, **more: str) -> None:
         self._lock = str(data / "process.lock")
-        self.port = free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.base = f"http://127.0.0.1:{port}"
         self.variables = os.environ | {
             "DATA_DIR": str(data),
             "LOG_DIR": str(data / "logs"),
-            "EXCHANGE_PORT": str(self.port),
+            "EXCHANGE_PORT": str(port),
             "SYMBOLS": "TCS",
             "TCS_SOURCE_URL": source.url,
             "HOUSE_QUANTITY": "1000000",
@@ -85,23 +77,21 @@ async def command(variables: dict[str, str], *words: str) -> tuple[int | None, s
     return ran.returncode, told.decode()
 
 
+async def _ticking(source: Source) -> None:
+    while True:
+        source.tick()
+        await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def a_source() -> AsyncIterator[Source]:
     """Give a source that ticks all the time."""
-    source = Source(TCS)
-    await source.go_on_air()
-
-    async def tick() -> None:
-        while True:
-            source.tick()
-            await asyncio.sleep(0.02)
-
-    ticking = asyncio.create_task(tick())
-    try:
-        yield source
-    finally:
-        ticking.cancel()
-        await source.go_off_air()
+    async with Source(TCS) as source:
+        ticking = asyncio.create_task(_ticking(source))
+        try:
+            yield source
+        finally:
+            ticking.cancel()
 
 
 async def open_for_orders(client: httpx.AsyncClient) -> None:

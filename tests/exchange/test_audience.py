@@ -196,11 +196,11 @@ def changed_in_the_middle(folder: Path) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("harm", [lambda of: without_last(of, 300), changed_in_the_middle])
 async def test_an_exchange_killed_and_cut_tells_whoever_comes_back(
-    tmp_path: Path, harm: Callable[[Path], None]
+    tmp_path: Path, port: int, harm: Callable[[Path], None]
 ) -> None:
     async with (
         a_source() as source,
-        Process(tmp_path, source, JOURNAL_SNAPSHOT_EVERY="1000000") as process,
+        Process(tmp_path, source, port, JOURNAL_SNAPSHOT_EVERY="1000000") as process,
     ):
         async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
             await process.start()

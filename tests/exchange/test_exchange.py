@@ -33,45 +33,41 @@ from tests.streams import Block, asked, eventually
 async def test_a_restart_keeps_orders_accounts_names_and_the_numbers_of_the_stream(
     tmp_path: Path,
 ) -> None:
-    source = Source(TCS)
-    await source.go_on_air()
-    async with a_market(tmp_path, sources={TCS: source}) as market:
-        named = (await market.order(client_order_id="a-1", quantity=2)).json()
-        resting = (await market.order(price=30, type="limit")).json()
-        account = (await market.get("/accounts/ann")).json()
-        head = market.exchange.market.hub.id
-        own_head = market.exchange.orders.hub.id
-    async with a_market(tmp_path, sources={TCS: source}) as market:
-        assert market.exchange.market.hub.epoch == head[:8]
-        assert market.exchange.orders.hub.id == own_head
-        assert (await market.order(client_order_id="a-1", quantity=9)).json() == named
-        assert (await market.get(f"/orders/{resting['order_id']}")).json() == resting
-        assert (await market.get("/accounts/ann")).json() == account
-        assert (await market.order()).json()["order_id"] == resting["order_id"] + 1
-        url = f"{market.base}/stream?events=tick,trade,book,source,trading_state"
-        async with asked(url, headers={"Last-Event-ID": head}) as told:
-            blocks = await told.until(lambda b: b.event == "tick")
-    await source.go_off_air()
+    async with Source(TCS) as source:
+        async with a_market(tmp_path, sources={TCS: source}) as market:
+            named = (await market.order(client_order_id="a-1", quantity=2)).json()
+            resting = (await market.order(price=30, type="limit")).json()
+            account = (await market.get("/accounts/ann")).json()
+            head = market.exchange.market.hub.id
+            own_head = market.exchange.orders.hub.id
+        async with a_market(tmp_path, sources={TCS: source}) as market:
+            assert market.exchange.market.hub.epoch == head[:8]
+            assert market.exchange.orders.hub.id == own_head
+            assert (await market.order(client_order_id="a-1", quantity=9)).json() == named
+            assert (await market.get(f"/orders/{resting['order_id']}")).json() == resting
+            assert (await market.get("/accounts/ann")).json() == account
+            assert (await market.order()).json()["order_id"] == resting["order_id"] + 1
+            url = f"{market.base}/stream?events=tick,trade,book,source,trading_state"
+            async with asked(url, headers={"Last-Event-ID": head}) as told:
+                blocks = await told.until(lambda b: b.event == "tick")
     assert "gap" not in [block.event for block in blocks]
     assert next(block.n for block in blocks if block.id) == int(head[9:]) + 1
 
 
 async def test_trades_go_on_after_a_restart_without_loss_or_repetition(tmp_path: Path) -> None:
-    source = Source(TCS)
-    await source.go_on_air()
-    seen: list[int] = []
-    last_id = ""
-    for _ in range(3):
-        async with a_market(tmp_path, sources={TCS: source}) as market:
-            url = f"{market.base}/stream?events=trade"
-            headers = {"Last-Event-ID": last_id} if last_id else {}
-            async with asked(url, headers=headers) as told:
-                for _ in range(5):
-                    await market.order()
-                blocks = await told.until(_is_trade(market.exchange.recent.last_trade_id))
-        seen += [block.data["trade_id"] for block in blocks if block.event == "trade"]
-        last_id = [block.id for block in blocks if block.id][-1]
-    await source.go_off_air()
+    async with Source(TCS) as source:
+        seen: list[int] = []
+        last_id = ""
+        for _ in range(3):
+            async with a_market(tmp_path, sources={TCS: source}) as market:
+                url = f"{market.base}/stream?events=trade"
+                headers = {"Last-Event-ID": last_id} if last_id else {}
+                async with asked(url, headers=headers) as told:
+                    for _ in range(5):
+                        await market.order()
+                    blocks = await told.until(_is_trade(market.exchange.recent.last_trade_id))
+            seen += [block.data["trade_id"] for block in blocks if block.event == "trade"]
+            last_id = [block.id for block in blocks if block.id][-1]
     assert seen == [*range(1, 16)]
 
 
@@ -82,18 +78,16 @@ def _is_trade(trade_id: int) -> Callable[[Block], bool]:
 async def test_an_account_s_history_that_is_lost_is_a_gap_and_the_market_s_goes_on(
     tmp_path: Path,
 ) -> None:
-    source = Source(TCS)
-    await source.go_on_air()
-    async with a_market(tmp_path, sources={TCS: source}) as market:
-        await market.order()
-        head = market.exchange.orders.hub.id
-    for path in (tmp_path / "orders").iterdir():  # as if the machine had lost them
-        path.unlink()
-    async with a_market(tmp_path, sources={TCS: source}) as market:
-        async with asked(f"{market.base}/accounts/ann/stream?last_event_id={head}") as told:
-            blocks = await told.until(lambda b: b.event == "snapshot")
-        trades = (await market.get("/trades?symbol=TCS")).json()
-    await source.go_off_air()
+    async with Source(TCS) as source:
+        async with a_market(tmp_path, sources={TCS: source}) as market:
+            await market.order()
+            head = market.exchange.orders.hub.id
+        for path in (tmp_path / "orders").iterdir():  # as if the machine had lost them
+            path.unlink()
+        async with a_market(tmp_path, sources={TCS: source}) as market:
+            async with asked(f"{market.base}/accounts/ann/stream?last_event_id={head}") as told:
+                blocks = await told.until(lambda b: b.event == "snapshot")
+            trades = (await market.get("/trades?symbol=TCS")).json()
     assert [block.event for block in blocks if block.event] == ["gap", "snapshot"]
     assert [trade["trade_id"] for trade in trades] == [1]
 
@@ -346,10 +340,12 @@ async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[bytes]:
 
 
 @pytest.mark.timeout(120)
-async def test_an_answered_order_survives_kill_9_and_none_is_invented(tmp_path: Path) -> None:
+async def test_an_answered_order_survives_kill_9_and_none_is_invented(
+    tmp_path: Path, port: int
+) -> None:
     names = [f"bot{n}" for n in range(4)]
     answered: dict[str, list[bytes]] = {name: [] for name in names}
-    async with a_source() as source, Process(tmp_path, source) as process:
+    async with a_source() as source, Process(tmp_path, source, port) as process:
         async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
             for turn in range(6):
                 await process.start()
@@ -407,10 +403,10 @@ async def all_trades(base: str) -> list[int]:
 
 
 @pytest.mark.timeout(120)
-async def test_a_journal_torn_in_the_middle_is_repaired_by_hand(tmp_path: Path) -> None:
+async def test_a_journal_torn_in_the_middle_is_repaired_by_hand(tmp_path: Path, port: int) -> None:
     async with (
         a_source() as source,
-        Process(tmp_path, source, JOURNAL_SNAPSHOT_EVERY="1000000") as process,
+        Process(tmp_path, source, port, JOURNAL_SNAPSHOT_EVERY="1000000") as process,
         httpx.AsyncClient(base_url=process.base, trust_env=False) as client,
     ):
         await process.start()

@@ -8,7 +8,6 @@ from exchange.settings import operator_key
 from market.errors import SettingsError
 from market.settings import Environment
 from tests.exchange.markets import TCS, Market, a_market
-from tests.exchange.processes import free_port
 
 
 async def said(market: Market | int, *words: str, **variables: str) -> int:
@@ -44,8 +43,9 @@ async def test_with_keys_the_line_uses_an_operator_s(
     assert "key" in capsys.readouterr().err
 
 
-async def test_an_exchange_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    port = free_port()
+async def test_an_exchange_that_is_not_there_is_named(
+    port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await said(port, "halt", "TCS") == 1
     assert f"no answer from http://127.0.0.1:{port}" in capsys.readouterr().err
 

@@ -160,36 +160,32 @@ async def test_a_source_that_gives_no_stream_is_down_and_disturbs_no_other(
         writer.write(REFUSALS[refusal])
         await writer.drain()
 
-    good = Source(BTC)
-    await good.go_on_air()
-    with capture_logs() as logs:
-        async with raw_server(talk) as url:
-            sources = {BTC: good, TCS: _at(TCS, url)}
-            async with a_market(tmp_path, sources=sources, opened=False) as market:
-                await eventually(
-                    lambda: market.exchange.merging.sources[BTC].connected_at is not None
-                )
-                await heard(market, BTC)
-                assert (await market.get("/health")).status_code == 503
-                assert (await market.get("/market-data/TCS")).status_code == 404
-    await good.go_off_air()
+    async with Source(BTC) as good:
+        with capture_logs() as logs:
+            async with raw_server(talk) as url:
+                sources = {BTC: good, TCS: _at(TCS, url)}
+                async with a_market(tmp_path, sources=sources, opened=False) as market:
+                    await eventually(
+                        lambda: market.exchange.merging.sources[BTC].connected_at is not None
+                    )
+                    await heard(market, BTC)
+                    assert (await market.get("/health")).status_code == 503
+                    assert (await market.get("/market-data/TCS")).status_code == 404
     assert not [log for log in logs if log["log_level"] in ("error", "critical")]
 
 
 async def test_a_restart_of_the_exchange_misses_no_tick_of_a_source(tmp_path: Path) -> None:
-    source = Source(TCS)
-    await source.go_on_air()
-    async with a_market(tmp_path, sources={TCS: source}) as market:
-        for n in range(20):
-            source.tick(f"34.{n:02d}")
-        await eventually(lambda: market.exchange.merging.sources[TCS].ticks == 21)
-    for n in range(20):  # nobody listens
-        source.tick(f"35.{n:02d}")
-    async with a_market(tmp_path, sources={TCS: source}, opened=False) as market:
-        await eventually(lambda: market.exchange.merging.sources[TCS].ticks == 20)
-        ticks = (await market.get("/ticks?symbol=TCS")).json()
-        assert market.exchange.merging.sources[TCS].faults == 0
-    await source.go_off_air()
+    async with Source(TCS) as source:
+        async with a_market(tmp_path, sources={TCS: source}) as market:
+            for n in range(20):
+                source.tick(f"34.{n:02d}")
+            await eventually(lambda: market.exchange.merging.sources[TCS].ticks == 21)
+        for n in range(20):  # nobody listens
+            source.tick(f"35.{n:02d}")
+        async with a_market(tmp_path, sources={TCS: source}, opened=False) as market:
+            await eventually(lambda: market.exchange.merging.sources[TCS].ticks == 20)
+            ticks = (await market.get("/ticks?symbol=TCS")).json()
+            assert market.exchange.merging.sources[TCS].faults == 0
     assert [tick["seq"] for tick in ticks] == [*range(41, 0, -1)]
     assert [tick["price"] for tick in ticks[:20]] == [
         float(f"35.{n:02d}") for n in range(19, -1, -1)
@@ -199,17 +195,16 @@ async def test_a_restart_of_the_exchange_misses_no_tick_of_a_source(tmp_path: Pa
 async def test_a_reader_that_resumes_after_a_restart_hears_that_a_source_is_down(
     tmp_path: Path,
 ) -> None:
-    source = Source(TCS)
-    await source.go_on_air()
-    async with a_market(tmp_path, sources={TCS: source}) as market:
-        head = market.exchange.market.hub.id
-    await source.go_off_air()
-    async with (
-        a_market(tmp_path, sources={TCS: source}, opened=False) as market,
-        asked(f"{market.base}/stream", headers={"Last-Event-ID": head}) as told,
-    ):
-        blocks = await told.until(lambda b: b.event == "source")
-    assert blocks[-1].data["state"] == "down"
+    async with Source(TCS) as source:
+        async with a_market(tmp_path, sources={TCS: source}) as market:
+            head = market.exchange.market.hub.id
+        await source.go_off_air()
+        async with (
+            a_market(tmp_path, sources={TCS: source}, opened=False) as market,
+            asked(f"{market.base}/stream", headers={"Last-Event-ID": head}) as told,
+        ):
+            blocks = await told.until(lambda b: b.event == "source")
+        assert blocks[-1].data["state"] == "down"
 
 
 async def test_a_new_process_of_a_source_is_taken_up_where_it_begins(tmp_path: Path) -> None:

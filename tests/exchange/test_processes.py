@@ -20,7 +20,8 @@ from tests.exchange.processes import Process
 
 async def main():
     folder = Path(sys.argv[1])
-    await Process(folder, Source(TCS)).start()
+    port = int(sys.argv[2])
+    await Process(folder, Source(TCS), port).start()
     while not (lock := folder / "process.lock").exists() or not lock.read_text():
         await asyncio.sleep(0.01)
     print("started", flush=True)
@@ -40,8 +41,8 @@ def is_running(folder: Path) -> bool:
     return False
 
 
-async def test_an_exchange_ends_with_a_test_that_fails(tmp_path: Path) -> None:
-    process = Process(tmp_path, Source(TCS))
+async def test_an_exchange_ends_with_a_test_that_fails(tmp_path: Path, port: int) -> None:
+    process = Process(tmp_path, Source(TCS), port)
 
     async def fails() -> None:
         async with process:
@@ -54,9 +55,9 @@ async def test_an_exchange_ends_with_a_test_that_fails(tmp_path: Path) -> None:
     assert process.running.returncode == -9
 
 
-async def test_an_exchange_ends_when_the_tests_are_killed(tmp_path: Path) -> None:
+async def test_an_exchange_ends_when_the_tests_are_killed(tmp_path: Path, port: int) -> None:
     tests = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", STARTS_ONE, str(tmp_path)),
+        *(sys.executable, "-c", STARTS_ONE, str(tmp_path), str(port)),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -471,17 +471,17 @@ async def test_a_feed_that_is_cancelled_while_it_connects_leaves_no_socket(serve
     assert left == []
 
 
-async def test_it_reads_on_across_restarts_of_our_server_without_loss() -> None:
+async def test_it_reads_on_across_restarts_of_our_server_without_loss(port: int) -> None:
     market, got = Market(a_hub(history=10_000)), list[int]()
+    server = ServerSettings(port=port, farewell_s=0.2)
     async with httpx.AsyncClient() as client:
-        async with served(market.hub) as on:
-            port = int(on.base.rpartition(":")[2])
+        async with served(market.hub, server=server) as on:
             feed = Feed(on.url(), client=client, retry_cap_s=0.05)
             following = asyncio.create_task(follow(feed, got, upto=300))
             await eventually(lambda: bool(feed.last_id))
         for _ in range(4):
             market.hub = next_life(market.hub)
-            async with served(market.hub, server=ServerSettings(port=port, farewell_s=0.2)):
+            async with served(market.hub, server=server):
                 for _ in range(25):
                     market.run(3)
                     await asyncio.sleep(0.004)

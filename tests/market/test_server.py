@@ -233,15 +233,14 @@ async def test_a_port_that_is_taken_names_the_setting_to_change() -> None:
             listening(ServerSettings(port=port, port_setting="EXCHANGE_PORT"))
 
 
-async def test_an_application_that_does_not_start_is_an_error_and_frees_the_port() -> None:
+async def test_an_application_that_does_not_start_is_an_error_and_frees_the_port(
+    port: int,
+) -> None:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         raise RuntimeError("no")
         yield
 
-    bound = listening(ServerSettings())
-    port = bound.getsockname()[1]
-    bound.close()
     with pytest.raises(MarketError):
         async with serving(Starlette(lifespan=lifespan), ServerSettings(port=port)):
             pass
@@ -324,11 +323,8 @@ else:
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_sigterm_under_load_bids_every_reader_farewell_and_ends_in_two_seconds(
-    loop: str,
+    loop: str, port: int
 ) -> None:
-    bound = listening(ServerSettings())
-    port = bound.getsockname()[1]
-    bound.close()
     url = f"http://127.0.0.1:{port}/stream"
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from market.errors import GarbledEventError
 from market.events import Snapshot
 from market.hub import Hub
-from market.server import ServerSettings, listening
 from market.tape import Recovered, Tape, TapeInUseError, recorded
 from market.wire import Decoder, EventId, encode, frame
 from tests.builders import Market, a_hub
@@ -357,11 +356,8 @@ async def read_until(url: str, proof: Proof, stop: Callable[[], bool]) -> None:
 
 
 async def test_readers_lose_nothing_when_the_process_is_killed_while_it_publishes(
-    tmp_path: Path,
+    tmp_path: Path, port: int
 ) -> None:
-    bound = listening(ServerSettings())
-    port = bound.getsockname()[1]
-    bound.close()
     proofs, done = [Proof() for _ in range(5)], asyncio.Event()
     url = f"http://127.0.0.1:{port}/stream"
     epochs: set[str] = set()

@@ -93,9 +93,10 @@ async def test_a_tick_becomes_a_report_on_the_stream(tmp_path: Path) -> None:
         assert found[-1][1]["time"].startswith("2026-01-01T00:01:0")
 
 
-async def test_without_the_exchange_it_says_so_and_comes_alive_with_it(tmp_path: Path) -> None:
-    async with an_exchange() as (_, url):
-        port = int(url.rpartition(":")[2])
+async def test_without_the_exchange_it_says_so_and_comes_alive_with_it(
+    tmp_path: Path, port: int
+) -> None:
+    url = f"http://127.0.0.1:{port}"
     async with a_risk(a_settings(url, tmp_path)) as client:
         health = await until(
             lambda: client.get("/health"), lambda answer: "lost" in answer.json()["feed"]

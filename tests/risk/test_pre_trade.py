@@ -11,11 +11,9 @@ from risk.app import create_app, create_hub
 from tests.exchange.markets import TCS, a_market
 from tests.risk.builders import a_settings
 from tests.risk.test_app import healthy, until
-from tests.risk.test_promises import free_port
 
 
-async def test_an_account_over_its_limit_may_only_reduce(tmp_path: Path) -> None:
-    port = free_port()
+async def test_an_account_over_its_limit_may_only_reduce(tmp_path: Path, port: int) -> None:
     asked = PreTradeSettings(url=f"http://127.0.0.1:{port}")
     async with a_market(tmp_path / "exchange", TCS, pre_trade=asked) as market:
         settings = a_settings(market.base, tmp_path, symbols=(TCS,))

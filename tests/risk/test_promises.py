@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -123,12 +122,6 @@ def _wrong(value: Any) -> bool:
     return isinstance(value, float) and not np.isfinite(value)
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @asynccontextmanager
 async def a_process(url: str, folder: Path, port: int) -> AsyncIterator[int]:
     """Run the service as a process of its own, and kill it as nothing else does."""
@@ -160,9 +153,8 @@ async def _up(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_killed_process_comes_back_with_what_it_was_told_and_what_it_halted(
-    tmp_path: Path,
+    tmp_path: Path, port: int
 ) -> None:
-    port = free_port()
     base = f"http://127.0.0.1:{port}"
     async with an_exchange() as (exchange, url), httpx.AsyncClient(base_url=base) as client:
         async with a_process(url, tmp_path, port):

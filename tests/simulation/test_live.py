@@ -1,6 +1,5 @@
-import socket
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,17 @@ from market.values import Symbol
 from simulation.config import parsed
 from simulation.errors import ConfigError
 from simulation.live import adds_up, play_before
+from tests.ports import held_ports
 from tests.simulation.runs import SECOND
 
 
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        bound = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in bound:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in bound]
-
-
 @pytest.fixture
-def env(tmp_path: Path) -> Environment:
-    exchange, source = free_ports(2)
+def env(tmp_path: Path) -> Iterator[Environment]:
+    with held_ports(2) as ports:
+        yield _env(tmp_path, *ports)
+
+
+def _env(folder: Path, exchange: int, source: int) -> Environment:
     settings = {
         "SYMBOLS": "TCS",
         "TICK_INTERVAL_S": "0.02",
@@ -42,9 +38,7 @@ def env(tmp_path: Path) -> Environment:
         "PORTFOLIO": "TCS:1",
     }
     config = parsed({"settings": settings})
-    return Environment(
-        dict(config.environment._variables) | {"DATA_DIR": str(tmp_path), "SEED": "3"}
-    )
+    return Environment(dict(config.environment._variables) | {"DATA_DIR": str(folder), "SEED": "3"})
 
 
 @asynccontextmanager

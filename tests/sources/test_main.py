@@ -17,6 +17,7 @@ from market.events import Gap, Tick
 from market.feed import Feed
 from market.settings import Environment
 from sources.__main__ import main
+from tests.ports import held_port
 
 Market = Callable[..., Environment]
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,19 +45,21 @@ def _logs_as_they_were() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def a_free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
 @asynccontextmanager
 async def started(
     folder: Path, *arguments: str, **variables: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, httpx.AsyncClient]]:
     """Run a source for the length of the block; give its process and address once it answers."""
-    port = str(a_free_port())
-    env = {"LOG_DIR": str(folder / "logs"), "BTC_PORT": port, **variables}
+    with held_port() as port:
+        async with started_at(port, folder, *arguments, **variables) as given:
+            yield given
+
+
+@asynccontextmanager
+async def started_at(
+    port: int, folder: Path, *arguments: str, **variables: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, httpx.AsyncClient]]:
+    env = {"LOG_DIR": str(folder / "logs"), "BTC_PORT": str(port), **variables}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "sources", *arguments, cwd=ROOT, env=env, stdout=PIPE, stderr=PIPE
     )

@@ -29,19 +29,16 @@ def test_a_taken_port_is_named_with_its_process_and_its_setting(listener: socket
     assert "EXCHANGE_PORT" in problem
 
 
-def test_a_port_that_was_just_given_back_is_free(listener: socket.socket) -> None:
-    number = listener.getsockname()[1]
-    with socket.create_connection(listener.getsockname()):
+def test_a_port_that_was_just_given_back_is_free(port: int) -> None:
+    address = ("127.0.0.1", port)
+    with socket.create_server(address) as listener, socket.create_connection(address):
         served, _ = listener.accept()
         served.close()  # the server ends first: the port is in TIME_WAIT
-    listener.close()
-    assert conflicts([_a_program("exchange", number)]) == []
+    assert conflicts([_a_program("exchange", port)]) == []
 
 
-def test_two_processes_on_one_port_are_both_named(listener: socket.socket) -> None:
-    number = listener.getsockname()[1]
-    listener.close()
-    (problem,) = conflicts([_a_program("exchange", number), _a_program("risk", number)])
+def test_two_processes_on_one_port_are_both_named(port: int) -> None:
+    (problem,) = conflicts([_a_program("exchange", port), _a_program("risk", port)])
     assert "EXCHANGE_PORT" in problem
     assert "RISK_PORT" in problem
 
