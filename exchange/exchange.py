@@ -28,7 +28,7 @@ from exchange.streams import DEFAULT_KINDS, MARKET_FACTS, ORDER_FACTS, AccountSn
 from market.clock import Clock
 from market.events import Fact, Snapshot, State, Tick
 from market.feed import Feed
-from market.hub import Filter
+from market.filter import Filter
 from market.orders import Status
 
 log = structlog.get_logger("exchange")

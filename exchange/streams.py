@@ -10,7 +10,8 @@ from exchange.accounts import UNLIMITED, AccountView
 from exchange.api.keys import Keys
 from exchange.blotter import OrderView
 from market.events import BookUpdate, Candle, Fact, Snapshot, SourceState, Tick, Trade
-from market.hub import Filter, Hub, Reader
+from market.filter import Filter
+from market.hub import Hub
 from market.orders import (
     AmendRejected,
     OrderAccepted,
@@ -24,6 +25,7 @@ from market.orders import (
     TradingStateChanged,
 )
 from market.problems import ProblemError
+from market.reader import Reader
 from market.streaming import StreamEndpoint
 from market.tape import Kept, Recovered, Tape
 from market.wire import Decoder

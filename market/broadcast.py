@@ -27,7 +27,9 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from market.hub import BLOCK_EVENTS, Batch, Filter, Reader
+from market.batch import BLOCK_EVENTS, Batch
+from market.filter import Filter
+from market.reader import Reader
 from market.server import OUTLET, Connection
 from market.streaming import HEADERS, MEDIA_TYPE, StreamEndpoint
 from market.wire import chunk, comment

@@ -19,8 +19,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from market.clock import Clock, SystemClock
-from market.hub import Filter, Hub, Reader
+from market.filter import Filter
+from market.hub import Hub
 from market.problems import ProblemError
+from market.reader import Reader
 from market.server import OUTLET
 from market.settings import Environment, real, whole
 

@@ -10,8 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from market.errors import MarketError
 from market.events import Tick
-from market.hub import Hub, Reader
+from market.hub import Hub
 from market.problems import ProblemError
+from market.reader import Reader
 from market.streaming import StreamEndpoint, StreamSettings
 from market.values import Symbol
 from market.wire import encode

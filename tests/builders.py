@@ -6,7 +6,8 @@ from decimal import Decimal
 from random import Random
 
 from market.events import BookUpdate, Fact, Snapshot, SourceState, State, Tick, Trade
-from market.hub import Filter, Hub, Log
+from market.filter import Filter
+from market.hub import Hub, Log
 from market.values import Instrument, Side, Symbol
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)

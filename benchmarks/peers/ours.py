@@ -21,7 +21,8 @@ from benchmarks.peers.pace import START, SYMBOLS, obey, say
 from exchange.metrics import StreamCollector, exposition
 from market.broadcast import Broadcast
 from market.events import Snapshot
-from market.hub import Filter, Hub
+from market.filter import Filter
+from market.hub import Hub
 from market.server import ServerSettings, serving, spare_the_collector
 from market.streaming import StreamEndpoint, StreamSettings
 from market.tape import Tape

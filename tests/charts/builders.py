@@ -17,7 +17,8 @@ from charts.board import Board
 from charts.candles import Candle
 from charts.settings import Settings
 from market.events import BookUpdate, Fact, Snapshot, SourceState, State, Tick, Trade
-from market.hub import Filter, Hub
+from market.filter import Filter
+from market.hub import Hub
 from market.orders import TradingState, TradingStateChanged
 from market.server import ServerSettings, serving
 from market.streaming import StreamEndpoint, StreamSettings

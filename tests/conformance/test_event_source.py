@@ -67,7 +67,7 @@ def life_after(hub: Hub | None) -> Hub:
     new = Hub(epoch=EPOCH, history=1000, kinds=KINDS, snapshot=a_snapshot, rng=Fixed())
     if hub is not None:
         for n in range(1, hub.head + 1):
-            new.restore(hub._topics[n], hub._frames[n])
+            new.restore(hub.ring.topics[n], hub.ring.frames[n])
     return new
 
 

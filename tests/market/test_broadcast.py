@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from market.batch import KEPT_BYTES
 from market.broadcast import Broadcast
-from market.hub import KEPT_BYTES
 from market.server import ServerSettings
 from market.streaming import StreamSettings
 from tests.builders import EPOCH, Market, a_hub, a_trade
@@ -58,7 +58,7 @@ async def publish(market: Market, count: int, burst: int = 200) -> None:
 def test_readers_at_one_place_with_one_filter_are_handed_the_very_same_chunk() -> None:
     hub = a_hub()
     readers = [hub.reader(hub.filter(), f"{EPOCH}-0") for _ in range(3)]
-    hub._keep(("tick", "BTC"), b"id: 1\nevent: tick\ndata: {}\n\n")
+    hub.ring.keep(("tick", "BTC"), b"id: 1\nevent: tick\ndata: {}\n\n")
     for reader in readers:
         reader.take()
 
@@ -309,5 +309,5 @@ def test_readers_that_lag_at_many_places_share_a_bounded_number_of_blocks() -> N
         reader.take()
         assert reader.take_batch().chunk.endswith(b"\n\n\r\n")
 
-    kept = sum(len(batch.data) + len(batch.chunk) for batch in hub._blocks.values())
+    kept = sum(len(batch.data) + len(batch.chunk) for batch in hub._batches._blocks.values())
     assert KEPT_BYTES / 2 < kept <= KEPT_BYTES

@@ -495,7 +495,7 @@ def next_life(hub: Hub) -> Hub:
     """Return a hub with the history of another, as a restart makes it."""
     new = a_hub(history=hub.history)
     for n in range(1, hub.head + 1):
-        new.restore(hub._topics[n], hub._frames[n])
+        new.restore(hub.ring.topics[n], hub.ring.frames[n])
     return new
 
 

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.hub import BATCH_BYTES, SHARED_BYTES, Filter, Hub, Reader
+from market.batch import BATCH_BYTES, SHARED_BYTES
+from market.filter import Filter
+from market.hub import Hub
+from market.reader import Reader
 from market.sse import EventDecoder, Message
 from tests.builders import EPOCH, Market, a_book, a_hub, a_source_state, a_tick, a_trade
 from tests.streams import Proof
@@ -232,6 +235,21 @@ def test_a_filter_goes_with_its_last_reader() -> None:
     assert len(hub._filters) <= 1
 
 
+def test_nobody_wants_what_only_a_reader_wanted_that_has_left() -> None:
+    hub = a_hub(history=2000)
+    for _ in range(1000):
+        hub.publish(a_trade())
+    reader = hub.reader(hub.filter(kinds=["trade"]), f"{EPOCH}-0")
+    reader.take(), reader.take()  # far behind: what it is given is kept for others like it
+    assert hub.is_wanted(("trade", "BTC"))
+
+    del reader
+    hub.publish(a_tick())
+    hub.reader(hub.filter()).take()
+
+    assert not hub.is_wanted(("trade", "BTC"))
+
+
 def test_a_thousand_filters_do_not_multiply_the_encoding() -> None:
     hub = a_hub()
     encoded: Counter[int] = Counter()
@@ -240,7 +258,7 @@ def test_a_thousand_filters_do_not_multiply_the_encoding() -> None:
         reader.take()
 
     Market(hub, ["BTC"]).run(3)
-    frames = {hub._frames[n] for n in (1, 2, 3)}
+    frames = {hub.ring.frames[n] for n in (1, 2, 3)}
     for reader in readers:
         encoded[len(reader.take())] += 1
 
@@ -256,7 +274,10 @@ def test_what_is_shared_while_nothing_is_published_stays_bounded() -> None:
         while reader.cursor < hub.head:
             reader.take()
 
-    assert sum(len(batch.data) for batch in hub._batches.values()) < SHARED_BYTES + 2 * BATCH_BYTES
+    assert (
+        sum(len(batch.data) for batch in hub._batches._shared.values())
+        < SHARED_BYTES + 2 * BATCH_BYTES
+    )
 
 
 def test_one_write_is_bounded_whatever_is_due() -> None:
@@ -389,7 +410,7 @@ def test_no_reader_is_ahead_of_the_log() -> None:
         market.run(3)
         reader.take()
         assert log.upto == hub.head
-    assert log.frames == b"".join(hub._frames[1:16])
+    assert log.frames == b"".join(hub.ring.frames[1:16])
 
 
 def test_not_even_the_snapshot_after_a_gap_is_ahead_of_the_log() -> None:

@@ -70,8 +70,10 @@ def test_a_restart_keeps_the_epoch_and_numbers_go_on(tmp_path: Path, closed: boo
 
     assert found is not None
     assert second.id == first.id
-    assert [second._frames[n] for n in range(1, 43)] == [first._frames[n] for n in range(1, 43)]
-    assert second._topics == first._topics
+    assert [second.ring.frames[n] for n in range(1, 43)] == [
+        first.ring.frames[n] for n in range(1, 43)
+    ]
+    assert second.ring.topics == first.ring.topics
 
 
 def test_many_restarts_are_one_history(tmp_path: Path) -> None:
@@ -128,7 +130,9 @@ def test_a_torn_tail_is_cut_and_the_frames_before_it_stay(
     if second.epoch == first.epoch:
         kept = second.head - 3
         assert kept <= 20
-        assert [second._frames[n] for n in range(1, kept + 1)] == first._frames[1 : kept + 1]
+        assert [second.ring.frames[n] for n in range(1, kept + 1)] == first.ring.frames[
+            1 : kept + 1
+        ]
 
 
 def damaged(folder: Path, what: str) -> None:
@@ -191,7 +195,7 @@ def test_the_tape_holds_what_it_must_and_not_much_more(tmp_path: Path) -> None:
 
     assert found is not None
     assert 100 <= len(found.events) <= 150
-    assert again._frames == hub._frames
+    assert again.ring.frames == hub.ring.frames
     assert len(segments(tmp_path)) <= 7
 
 

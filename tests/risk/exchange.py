@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from market.events import Fact, Snapshot, SourceState, Tick
-from market.hub import Filter, Hub
+from market.filter import Filter
+from market.hub import Hub
 from market.orders import Liquidity, OrderFilled
 from market.problems import HANDLERS, ProblemError
 from market.server import ServerSettings, serving
