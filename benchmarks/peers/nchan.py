@@ -120,9 +120,10 @@ def carry_out(order: Order, connection: socket.socket, ticks: Ticks) -> None:
 
 def main() -> None:
     """Run nginx until the load generator has gone."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
+    with socket.socket() as held, tempfile.TemporaryDirectory() as folder:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))  # where nobody else can come before nginx, which may
+        port = held.getsockname()[1]
         Path(folder).chmod(0o755)  # its worker is another user
         server = nginx(folder, port)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
