@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple, Self
 
-import msgspec
 import structlog
 
 from exchange.candles import LENGTHS, Bar, bars_of, microseconds
@@ -28,6 +28,7 @@ log = structlog.get_logger("exchange.history")
 
 HISTORY: Final = "history.sqlite"
 CHUNK_ROWS: Final = 2000
+STATEMENT_ROWS: Final = 100
 HOUR: Final = 3_600_000_000
 
 CandleKey = tuple[Symbol, int, int]
@@ -240,7 +241,11 @@ class HistoryFile:
         by_symbol: dict[Symbol, list[Tick]] = {}
         for tick in ticks:
             by_symbol.setdefault(tick.symbol, []).append(tick)
-        rows = [(t.symbol, microseconds(t.time), t.seq, life, t.price, t.volume) for t in ticks]
+        rows = [
+            (symbol, microseconds(t.time), t.seq, life, str(t.price), str(t.volume))
+            for symbol, found in by_symbol.items()
+            for t in found
+        ]
         self._insert("ticks", rows)
         new: Counter[Series] = Counter()
         for symbol, found in by_symbol.items():
@@ -253,15 +258,23 @@ class HistoryFile:
 
     def _insert_trades(self, trades: Iterable[Trade], life: int) -> Counter[Series]:
         rows = [
-            (of.symbol, microseconds(of.time), of.trade_id, life, of.price, of.quantity, of.side)
-            for of in trades
+            (
+                t.symbol,
+                microseconds(t.time),
+                t.trade_id,
+                life,
+                str(t.price),
+                str(t.quantity),
+                t.side,
+            )
+            for t in trades
         ]
         self._insert("trades", rows)
         return Counter(Series("trades", symbol) for symbol, *_ in rows)
 
     def _merge_candles(self, symbol: Symbol, parts: dict[tuple[int, int], Bar]) -> Iterator[Series]:
         """Merge parts into the candles; yield the series of each candle that is new."""
-        rows: list[tuple[object, ...]] = []
+        rows: list[tuple[str | int, ...]] = []
         for (length, time), part in parts.items():
             bar = next(self.bars(symbol, length, time, time + 1), None)
             if bar is None:
@@ -269,17 +282,17 @@ class HistoryFile:
                 yield Series("candles", symbol, length)
             else:
                 bar.merge(part)
-            rows.append((symbol, length, *bar.values()))
+            rows.append((symbol, length, *_row(bar)))
         self._insert("candles", rows)
 
-    def _insert(self, table: str, rows: Collection[tuple[object, ...]]) -> None:
-        """Insert rows by one statement, which lets go of the interpreter's lock once, not a row."""
-        if rows:
-            width = len(next(iter(rows)))
-            columns = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(width))
+    def _insert(self, table: str, rows: Sequence[tuple[str | int, ...]]) -> None:
+        """Insert rows by the hundred: each statement lets go of the interpreter's lock once."""
+        for begin in range(0, len(rows), STATEMENT_ROWS):
+            some = rows[begin : begin + STATEMENT_ROWS]
+            marks = ", ".join([f"({', '.join('?' * len(some[0]))})"] * len(some))
             self._connection.execute(
-                f"INSERT OR REPLACE INTO {table} SELECT {columns} FROM json_each(?)",  # noqa: S608
-                (msgspec.json.encode(rows).decode(),),
+                f"INSERT OR REPLACE INTO {table} VALUES {marks}",  # noqa: S608  our own words
+                tuple(chain.from_iterable(some)),
             )
 
     # -- out -----------------------------------------------------------------------------------
@@ -338,6 +351,12 @@ def bar_of(row: tuple[int, str, str, str, str, str, int, int, int]) -> Bar:
     time, *prices, volume, trades, open_at, close_at = row
     opened, high, low, closed = map(Decimal, prices)
     return Bar(time, opened, high, low, closed, Decimal(volume), trades, open_at, close_at)
+
+
+def _row(bar: Bar) -> tuple[str | int, ...]:
+    """Return the row of ``BAR`` that a bar is."""
+    time, *numbers, trades, open_at, close_at = bar.values()
+    return time, *map(str, numbers), trades, open_at, close_at
 
 
 def _opened(path: Path) -> sqlite3.Connection:
