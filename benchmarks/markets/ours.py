@@ -24,6 +24,7 @@ from simulation.run import Simulation
 
 BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 SEED: Final = 7
+NO_HOUSE: Final = {"HOUSE_LEVELS": 0}
 KINDS: Final = ("investor", "hamster", "noise", "market-maker")
 
 
@@ -108,20 +109,20 @@ def quotes(ticks: int, *, journaled: bool = False) -> Figures:
 def quotes_of_a_bot(ticks: int) -> Figures:
     """Run the turns in a market where a bot quotes, over the same desk as everyone."""
     quoter = _agent("Quoter", ticks=ticks)
-    return _recorded(ticks, {"quoter": quoter} | _turner(), {"HOUSE_LEVELS": 0}, house=False)
+    return _recorded(ticks, {"quoter": quoter} | _turner(), NO_HOUSE, house=False)
 
 
 def orders(ticks: int, *, journaled: bool = False) -> Figures:
     """Run the ten agents, the house off."""
-    settings = {"HOUSE_LEVELS": 0}
-    return _recorded(ticks, _crowd(), settings, house=False, journaled=journaled)
+    return _recorded(ticks, crowd(), NO_HOUSE, house=False, journaled=journaled)
 
 
 def _turner() -> dict[str, Any]:
     return {"turner": _agent("Turner")}
 
 
-def _crowd() -> dict[str, Any]:
+def crowd() -> dict[str, Any]:
+    """Return the ten agents."""
     return {f"zero-{n}": _agent("Zero", number=n) for n in range(AGENTS)}
 
 
