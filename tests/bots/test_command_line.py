@@ -9,6 +9,7 @@ from pathlib import Path
 from market.settings import ROOT
 from tests.bots.builders import ticks
 from tests.bots.paper_exchange import PaperExchange
+from tests.streams import PATIENCE_S
 
 
 async def bots(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
@@ -26,7 +27,7 @@ async def bots(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
 
 async def line_with(process: asyncio.subprocess.Process, words: str) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         async for line in process.stdout:
             if words in line.decode():
                 return line.decode()
@@ -86,7 +87,7 @@ class Mine:
             status = await line_with(process, "position=BTC:2.5")
         finally:
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 _, err = await process.communicate()
     assert "bots.me fill side=buy symbol=BTC quantity=2.5 price=12 realized_pnl=-0.01" in fill
     assert "equity=999999.99 cash=999969.99 realized_pnl=-0.01 unrealized_pnl=0" in status

@@ -122,7 +122,7 @@ async def test_an_answer_that_is_no_order_leaves_doubt() -> None:
 
 
 async def test_an_exchange_that_is_not_there_is_given_up_in_time() -> None:
-    async with httpx.AsyncClient() as http, asyncio.timeout(5):
+    async with httpx.AsyncClient() as http, asyncio.timeout(20):
         patience = Patience(total_s=0.05, first_s=0.01)
         client = ExchangeClient(http, "http://127.0.0.1:9", rng=Random(1), patience=patience)
         with pytest.raises(ExchangeRefusedError) as refusal:

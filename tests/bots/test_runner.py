@@ -35,6 +35,7 @@ from market.problems import ProblemError
 from market.values import Symbol
 from tests.bots.builders import INSTRUMENTS, TCS, a_tick, ticks
 from tests.bots.paper_exchange import CASH, PaperExchange, garbled, hang_up, refused
+from tests.streams import PATIENCE_S
 
 AMOUNTS: Mapping[Symbol, Decimal] = {TCS: Decimal(5)}
 
@@ -78,7 +79,7 @@ class Recorder:
 
 async def until(condition: Callable[[], object]) -> None:
     """Return as soon as the condition holds; fail when it does not within seconds."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110  there is nothing to be woken by
             await asyncio.sleep(0.002)
 
@@ -380,7 +381,7 @@ async def test_a_stream_that_is_refused_is_told_once_and_asked_for_again() -> No
     own_orders = OwnOrders(feed, log=log, again_s=0.0)
     reading = asyncio.create_task(own_orders.read())
     own_orders.follow()
-    assert await asyncio.wait_for(own_orders.changed(), 5) is None
+    assert await asyncio.wait_for(own_orders.changed(), PATIENCE_S) is None
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     assert len(log.of("own_stream_refused")) == 1

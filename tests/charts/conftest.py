@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
+from tests.charts.pages import PATIENCE_MS
 from tests.e2e.processes import COMMANDS, Market, market
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -23,6 +24,7 @@ def browser_path(program: Callable[..., str]) -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(browser_path: str) -> AsyncIterator[Browser]:
     """One browser; each test has a context of its own in it, and runs in the session's loop."""
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         opened = await playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
         yield opened

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.e2e.processes import Market, until_healthy
 
 DESK, PHONE = (1440, 900), (390, 844)
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 NOTHING = "\N{EN DASH}"
 
 

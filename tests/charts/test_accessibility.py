@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -161,10 +162,11 @@ async def test_the_chart_is_there_in_words_and_speaks_at_most_every_ten_seconds(
     await expect(live.locator("#summary")).to_contain_text("BTC", timeout=PATIENCE_MS)
     await until(live, "document.querySelectorAll('#chart-table tr').length > 0")
     await live.evaluate(f"({LOOK}).listen()")
+    listening = monotonic()
     for _ in range(3):  # prices, of which it does not speak
         last = await live.locator("#last").inner_text()
         await expect(live.locator("#last")).not_to_have_text(last, timeout=PATIENCE_MS)
-    assert await live.evaluate("window.spoken") <= 1
+    assert await live.evaluate("window.spoken") <= 1 + (monotonic() - listening) // 10
     assert sorted(await live.evaluate(f"({LOOK}).voices()")) == ["answer", "summary"]
 
 

@@ -12,6 +12,7 @@ from httpx_sse import EventSource, aconnect_sse
 from market.events import State
 from market.streaming import StreamSettings
 from tests.charts.builders import PaperMarket, a_tick, a_trade, charts_of, charts_over, down
+from tests.streams import PATIENCE_S
 
 
 class Page:
@@ -35,7 +36,7 @@ class Page:
         return message[kind]
 
     async def _next(self) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not (event := await anext(self._events)).data:
                 pass
         self.kinds.append(event.event)
@@ -59,7 +60,7 @@ async def health(
     client: httpx.AsyncClient, is_so: Callable[[dict[str, Any]], bool]
 ) -> httpx.Response:
     """Return the first answer of /health that is so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             answer = await client.get("/health")
             if is_so(answer.json()):
@@ -109,9 +110,10 @@ async def test_a_storm_of_ticks_is_a_few_messages_a_second() -> None:
             reading = asyncio.create_task(page.reads(8))
             seq = 2
             while not reading.done():
-                paper.tell(a_tick(price=str(100 + seq % 7), seq=seq))
-                seq += 1
-                await asyncio.sleep(0.002)
+                for _ in range(20):
+                    paper.tell(a_tick(price=str(100 + seq % 7), seq=seq))
+                    seq += 1
+                await asyncio.sleep(0.01)
         took_s = monotonic() - began
     assert seq > 100
     assert took_s >= 0.65

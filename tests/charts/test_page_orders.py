@@ -37,7 +37,7 @@ async def test_an_order_of_the_page_is_in_the_book_and_in_the_account(
         await page.locator("#ticket select[name=type]").select_option("market")
         await page.locator("#ticket input[name=quantity]").fill("1")
         await page.locator("#send").click()
-        await expect(page.locator("#answer")).to_contain_text("Bought 1 BTC", timeout=5000)
+        await expect(page.locator("#answer")).to_contain_text("Bought 1 BTC", timeout=PATIENCE_MS)
         await expect(page.locator("#bots tr", has_text="visitor")).to_contain_text(
             "BTC 1", timeout=PATIENCE_MS
         )
@@ -53,7 +53,9 @@ async def test_a_refusal_is_shown_in_the_exchanges_own_words(
         await word(page, "LIVE")
         await page.locator("#ticket input[name=quantity]").fill("1000")
         await page.locator("#send").click()
-        await expect(page.locator("#answer")).to_contain_text("the order needs", timeout=5000)
+        await expect(page.locator("#answer")).to_contain_text(
+            "the order needs", timeout=PATIENCE_MS
+        )
         await page.locator("#ticket input[name=quantity]").fill("a lot")
         await page.locator("#send").click()
         await expect(page.locator("#answer")).to_contain_text("quantity must be a number")

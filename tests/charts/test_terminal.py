@@ -6,6 +6,7 @@ import pytest
 from charts.terminal import WIDTH, spark
 from tests.charts.builders import PaperMarket, a_tick, charts_over
 from tests.charts.test_live import hears
+from tests.streams import PATIENCE_S
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest_block() -> None:
@@ -36,7 +37,7 @@ async def test_symbols_stand_in_the_order_of_the_exchange_whichever_ticked_first
     async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
         await hears(client, "BTC")
         rows = [""]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while rows != ["BTC", "TCS", "META"]:  # the instruments are asked for beside the stream
                 text = (await client.get("/top?once&plain")).text
                 rows = [line.split()[0] for line in text.splitlines() if "100" in line[:30]]
@@ -67,7 +68,7 @@ async def test_frames_follow_each_other_at_the_pace_that_was_asked_for() -> None
     frames = 0
     async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
         await hears(client)
-        async with asyncio.timeout(5), client.stream("GET", "/top?plain&hz=4") as answer:
+        async with asyncio.timeout(PATIENCE_S), client.stream("GET", "/top?plain&hz=4") as answer:
             async for text in answer.aiter_text():
                 frames += text.count("SANDPIT")
                 if frames >= 3:

@@ -71,7 +71,7 @@ class Desk:
 
     async def findings(self) -> list[Seen]:
         """Return what was found, one list of [type, data, last id] a url."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             await self._found.wait()
         return list(self._findings)
 

@@ -74,7 +74,7 @@ class Market:
         for process in self._processes.values():
             process.terminate()
         try:
-            return {name: process.wait(10) for name, process in self._processes.items()}
+            return {name: process.wait(PATIENCE_S) for name, process in self._processes.items()}
         finally:
             for process in self._processes.values():
                 process.kill()

@@ -11,7 +11,7 @@ import pytest
 
 from market.events import Fact, Gap, Snapshot, SourceState, State, Tick
 from market.feed import Feed, FeedLost
-from tests.e2e.processes import Market, market, until_healthy
+from tests.e2e.processes import PATIENCE_S, Market, market, until_healthy
 
 DECIMALS = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
@@ -97,15 +97,15 @@ class Proof:
     async def hears(self, symbol: str, more: int = 20) -> None:
         """Return when so many more ticks of a symbol have come."""
         wanted = self.seq.get(symbol, 0) + more
-        await self._until(lambda: self.seq.get(symbol, 0) >= wanted, within_s=20)
+        await self._until(lambda: self.seq.get(symbol, 0) >= wanted)
 
-    async def knows(self, symbol: str, state: State, within_s: float) -> None:
+    async def knows(self, symbol: str, state: State) -> None:
         """Return when a source's new state is on the stream."""
         already = self.states.count((symbol, state))
-        await self._until(lambda: self.states.count((symbol, state)) > already, within_s)
+        await self._until(lambda: self.states.count((symbol, state)) > already)
 
-    async def _until(self, done: Callable[[], bool], within_s: float) -> None:
-        async with asyncio.timeout(within_s):
+    async def _until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
             while not done():
                 self._news.clear()
                 await self._news.wait()
@@ -114,11 +114,11 @@ class Proof:
 async def kill_the_sources(client: httpx.AsyncClient, running: Market, proof: Proof) -> None:
     for name, symbol in (("source-btc", "BTC"), ("source-tcs", "TCS")):
         running.kill(name)
-        await proof.knows(symbol, State.DOWN, within_s=3)
+        await proof.knows(symbol, State.DOWN)
         await until_healthy(client, running.exchange, healthy=False)
         await proof.hears("META")
         running.start(name)
-        await proof.knows(symbol, State.UP, within_s=10)
+        await proof.knows(symbol, State.UP)
         await proof.hears(symbol)
 
 

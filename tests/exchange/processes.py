@@ -13,6 +13,7 @@ import httpx
 
 from market.settings import ROOT
 from tests.exchange.markets import TCS, Source
+from tests.streams import PATIENCE_S
 
 CHILD: Final = ROOT / "supervision" / "child.py"
 """Becomes a command, and lets the kernel end it when the tests are killed (Linux)."""
@@ -95,7 +96,7 @@ async def a_source() -> AsyncIterator[Source]:
 
 
 async def open_for_orders(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 if (await client.get("/health")).status_code == 200:

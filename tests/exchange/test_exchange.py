@@ -25,7 +25,7 @@ from exchange.streams import AccountStream
 from market.errors import MarketError
 from tests.exchange.markets import TCS, Market, Source, a_market
 from tests.exchange.processes import Process, a_source, command, open_for_orders
-from tests.streams import Block, asked, eventually
+from tests.streams import PATIENCE_S, Block, asked, eventually
 
 # --- a restart ---
 
@@ -180,7 +180,7 @@ def a_slow_disk(market: Market, free: int = 0) -> Iterator[threading.Event]:
 
     def late(records: Sequence[Record]) -> None:
         if next(writes) >= free:
-            go_on.wait(10)
+            go_on.wait(60)
         write(records)
 
     file.write = late  # type: ignore[method-assign]
@@ -317,9 +317,9 @@ async def test_a_journal_that_fails_ends_the_exchange_and_answers_nothing_untrue
 # --- real processes ---
 
 
-async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[bytes]:
-    """Place orders until the exchange is gone; return those that were answered."""
-    answered: list[bytes] = []
+async def trade(client: httpx.AsyncClient, name: str, turn: int, answered: list[bytes]) -> None:
+    """Place orders until the exchange is gone; add the answers to those that were given."""
+    first = len(answered)
     random = Random(f"{name} {turn}")
     while True:
         body: dict[str, Any] = {
@@ -327,14 +327,14 @@ async def trade(client: httpx.AsyncClient, name: str, turn: int) -> list[bytes]:
             "symbol": "TCS",
             "side": "buy",
             "quantity": random.randint(1, 3),
-            "client_order_id": f"{turn}-{len(answered)}",
+            "client_order_id": f"{turn}-{len(answered) - first}",
         }
         if random.random() < 0.5:
             body |= {"price": 20}
         try:
             got = await client.post("/orders", json=body)
         except httpx.TransportError:
-            return answered
+            return
         if got.status_code == 200:
             answered.append(got.content)
 
@@ -352,11 +352,11 @@ async def test_an_answered_order_survives_kill_9_and_none_is_invented(
                 await open_for_orders(client)
                 for name in names:
                     await check_orders(client, name, answered[name])
-                jobs = [asyncio.create_task(trade(client, name, turn)) for name in names]
-                await asyncio.sleep(0.1 + 0.05 * turn)
-                await process.end()
-                for name, orders in zip(names, await asyncio.gather(*jobs), strict=True):
-                    answered[name] += orders
+                async with asyncio.TaskGroup() as trading:
+                    for name in names:
+                        trading.create_task(trade(client, name, turn, answered[name]))
+                    await _more(answered)
+                    await process.end()
             await process.start()
             await open_for_orders(client)
             for name in names:
@@ -365,10 +365,19 @@ async def test_an_answered_order_survives_kill_9_and_none_is_invented(
         assert await process.end(signal.SIGTERM) == 0
         verified, told = await command(process.variables, "verify")
     assert trades == [*range(1, len(trades) + 1)]
-    assert sum(map(len, answered.values())) > 20
+    assert _count(answered) >= 60
     assert verified == 0, told
     assert "journal      whole" in told
     assert "0 differ" in told
+
+
+def _count(answered: dict[str, list[bytes]]) -> int:
+    return sum(map(len, answered.values()))
+
+
+async def _more(answered: dict[str, list[bytes]]) -> None:
+    wanted = _count(answered) + 10
+    await eventually(lambda: _count(answered) >= wanted)
 
 
 async def check_orders(client: httpx.AsyncClient, name: str, answers: list[bytes]) -> None:
@@ -423,7 +432,7 @@ async def test_a_journal_torn_in_the_middle_is_repaired_by_hand(tmp_path: Path, 
             )
         damaged.close()
         verified, found = await command(process.variables, "verify")
-        refused = await asyncio.wait_for(_started(process), 20)
+        refused = await asyncio.wait_for(_started(process), PATIENCE_S)
         asked_first, plan = await command(process.variables, "repair")
         repaired, done = await command(process.variables, "repair", "--yes")
         await process.start()

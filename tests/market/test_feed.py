@@ -22,7 +22,7 @@ from market.server import ServerSettings
 from market.wire import FACTS, Decoder, EventId, encode, frame
 from tests.builders import EPOCH, Market, a_hub, a_tick
 from tests.market.unclosed import unclosed
-from tests.streams import eventually, raw_server, served
+from tests.streams import PATIENCE_S, eventually, raw_server, served
 
 
 class Note(Fact, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ async def reading(*answers: bytes | None, size: int = 2**20, **options: Any) -> 
 
 
 async def all_facts(feed: Feed) -> list[Fact]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         return [fact async for fact in feed]
 
 
@@ -235,11 +235,9 @@ async def test_15_a_broken_line_is_a_lost_one_and_each_connection_is_parsed_afre
     assert all(fact.reason for fact in facts if isinstance(fact, FeedLost))
 
 
-async def test_15_a_server_that_is_not_there_is_tried_until_it_is() -> None:
-    async with reading() as (script, feed):
-        pass
+async def test_15_a_server_that_is_not_there_is_tried_for_ever(port: int) -> None:
     async with httpx.AsyncClient() as client:
-        feed = Feed(script.url, client=client, retry_cap_s=0.01)
+        feed = Feed(f"http://127.0.0.1:{port}", client=client, retry_cap_s=0.01)
         async with aclosing(feed.batches()) as batches:
             lost = [(await anext(batches))[0] for _ in range(5)]
 
@@ -343,14 +341,14 @@ async def test_20_a_silent_line_is_given_up_and_any_byte_keeps_it() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said())
-        for byte in b": alive\n":  # over twice the silence in all
+        for byte in b": alive, alive\n":  # over twice the silence in all
             writer.write(bytes([byte]))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         await reader.read()
 
     loop = asyncio.get_running_loop()
     async with raw_server(handle) as url, httpx.AsyncClient() as client:
-        feed, began = Feed(url, client=client, silence_s=0.2), loop.time()
+        feed, began = Feed(url, client=client, silence_s=0.6), loop.time()
         async with aclosing(feed.batches()) as batches:
             opened, lost = [(await anext(batches))[0] for _ in range(2)]
     lasted = loop.time() - began
@@ -358,11 +356,11 @@ async def test_20_a_silent_line_is_given_up_and_any_byte_keeps_it() -> None:
     assert isinstance(opened, FeedOpened)
     assert isinstance(lost, FeedLost)
     assert "ReadTimeout" in lost.reason
-    assert 0.5 < lasted < 2
+    assert lasted > 1.5
 
 
 async def test_20_an_answer_that_never_begins_is_given_up_too() -> None:
-    async with reading(None, said(note("a")), silence_s=0.1) as (_, feed):
+    async with reading(None, said(note("a")), silence_s=1) as (_, feed):
         facts = await all_facts(feed)
 
     assert isinstance(facts[0], FeedLost)
@@ -443,7 +441,7 @@ async def test_leaving_the_loop_closes_the_connection() -> None:
                     market.run(3)
                 if isinstance(fact, Tick):
                     break
-        await eventually(lambda: on.endpoint.admission.open == 0, within_s=2)
+        await eventually(lambda: on.endpoint.admission.open == 0)
 
 
 @pytest.mark.parametrize("server", ["answers", "says nothing", "refuses"])
@@ -465,7 +463,7 @@ async def test_a_feed_that_is_cancelled_while_it_connects_leaves_no_socket(serve
                 for _ in range(rng.randrange(1, 4)):  # whoever ends a task may insist
                     reading.cancel()
                     await asyncio.sleep(0)
-                await asyncio.wait([reading], timeout=5)
+                await asyncio.wait([reading], timeout=PATIENCE_S)
                 assert reading.cancelled()
 
     assert left == []
@@ -486,7 +484,7 @@ async def test_it_reads_on_across_restarts_of_our_server_without_loss(port: int)
                     market.run(3)
                     await asyncio.sleep(0.004)
                 await eventually(lambda: bool(got) and got[-1] == market.hub.head)
-        await asyncio.wait_for(following, 5)
+        await asyncio.wait_for(following, PATIENCE_S)
 
     assert got == list(range(1, 301))
 

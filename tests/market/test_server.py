@@ -31,7 +31,7 @@ from market.server import (
 )
 from market.settings import Environment
 from tests.market.unclosed import unclosed
-from tests.streams import answer, asked, connected, request
+from tests.streams import PATIENCE_S, answer, asked, connected, eventually, request
 
 
 async def _echo(request: Request) -> Response:
@@ -55,7 +55,7 @@ async def said(url: str, raw: bytes) -> bytes:
     """Return everything that is answered to these bytes until the server hangs up."""
     async with connected(url) as (reader, writer):
         writer.write(raw)
-        return bytes(await asyncio.wait_for(reader.read(), 5))
+        return bytes(await asyncio.wait_for(reader.read(), PATIENCE_S))
 
 
 BAD = {
@@ -168,30 +168,24 @@ async def test_what_comes_behind_a_refused_request_is_not_heard(
     ids=["nothing", "half a line", "half a head", "half a body"],
 )
 async def test_a_request_that_trickles_is_cut_off(begun: bytes) -> None:
-    loop = asyncio.get_running_loop()
     async with site(request_timeout_s=0.3) as url, connected(url) as (reader, writer):
         writer.write(begun)
-        began = loop.time()
         told = asyncio.create_task(reader.read())
-        while not told.done() and loop.time() < began + 3:
+        while not told.done():
             writer.write(b"X-" if begun else b"")  # a byte or two at a time, for ever
             await asyncio.sleep(0.05)
 
     assert (await told).startswith(b"HTTP/1.1 408 ")
-    assert loop.time() - began < 1
 
 
 async def test_a_later_request_on_a_kept_connection_is_timed_too() -> None:
-    loop = asyncio.get_running_loop()
     async with site(request_timeout_s=0.3) as url, connected(url) as (reader, writer):
         writer.write(request(f"{url}/echo"))
         await (await answer(reader, writer)).body()
         writer.write(b"GET /echo HTTP/1.1\r\nX-Slow: ")
-        began = loop.time()
-        told = await asyncio.wait_for(reader.read(), 3)
+        told = await asyncio.wait_for(reader.read(), PATIENCE_S)
 
     assert told.startswith(b"HTTP/1.1 408 ")
-    assert loop.time() - began < 1
 
 
 async def test_a_body_may_follow_its_head_later() -> None:
@@ -220,9 +214,7 @@ async def test_a_client_that_leaves_while_it_is_answered_leaves_nothing_behind()
         for _ in range(20):
             async with connected(url) as (_, writer):
                 writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
-        async with asyncio.timeout(2):
-            while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110  sockets tell nobody
-                await asyncio.sleep(0.01)
+        await eventually(lambda: len(asyncio.all_tasks()) <= before)
 
 
 async def test_a_port_that_is_taken_names_the_setting_to_change() -> None:
@@ -290,7 +282,7 @@ def test_the_address_comes_from_the_environment() -> None:
 
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, os, signal, sys, threading
 from starlette.applications import Starlette
 from starlette.routing import Route
 from market.hub import Hub
@@ -298,8 +290,15 @@ from market.broadcast import Broadcast
 from market.streaming import StreamSettings
 from market.server import ServerSettings, serve
 from tests.builders import a_hub, Market
+from tests.stopwatch import Stopwatch
 
 hub = a_hub(history=100_000)
+asked = []
+
+def end_when_asked():
+    sys.stdin.readline()
+    asked.append(Stopwatch())
+    os.kill(os.getpid(), signal.SIGTERM)
 
 async def main():
     app = Starlette(routes=[Route("/stream", Broadcast(hub, StreamSettings()), methods=["GET"])])
@@ -309,9 +308,10 @@ async def main():
             market.run(20)
             await asyncio.sleep(0.002)
     publishing = asyncio.create_task(publish())
+    threading.Thread(target=end_when_asked, daemon=True).start()
     await serve(app, ServerSettings(port=int(sys.argv[1])), hub.close)
     await publishing
-    print("ended by itself", flush=True)
+    print("ended by itself after", asked[0].read(), flush=True)
 
 if sys.argv[2] == "uvloop":
     import uvloop
@@ -333,6 +333,7 @@ async def test_sigterm_under_load_bids_every_reader_farewell_and_ends_in_two_sec
         str(port),
         loop,
         cwd=Path(__file__).parents[2],
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -340,24 +341,22 @@ async def test_sigterm_under_load_bids_every_reader_farewell_and_ends_in_two_sec
         readers = [asyncio.create_task(_read_to_the_end(url)) for _ in range(10)]
         async with asked(url):  # and one that never reads on
             await asyncio.sleep(0.3)
-            began = asyncio.get_running_loop().time()
-            process.send_signal(signal.SIGTERM)
-            said_last, _ = await asyncio.wait_for(process.communicate(), 10)
-            lasted = asyncio.get_running_loop().time() - began
+            said_last, _ = await asyncio.wait_for(process.communicate(b"end\n"), PATIENCE_S)
         ends = await asyncio.gather(*readers)
     finally:
         if process.returncode is None:
             os.kill(process.pid, signal.SIGKILL)
             await process.wait()
 
-    assert lasted < 2
+    words, _, lasted_s = said_last.decode().rpartition(" ")
     assert process.returncode == 0
-    assert said_last.endswith(b"ended by itself\n")
-    assert ends == ["shutdown"] * 10
+    assert words.endswith("\nended by itself after")
+    assert float(lasted_s) < 2
+    assert ends == [b"event: shutdown"] * 10
 
 
 async def _listens(url: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 async with asked(url):
@@ -366,9 +365,11 @@ async def _listens(url: str) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def _read_to_the_end(url: str) -> str:
+async def _read_to_the_end(url: str) -> bytes:
+    """Return the last event of a stream; looking at no other, so that it keeps up."""
     async with asked(url) as stream:
-        return (await stream.rest())[-1].event
+        body = await stream.reader.read()
+    return bytes(body[body.rindex(b"event: ") :].partition(b"\n")[0])
 
 
 async def _its_loop() -> asyncio.AbstractEventLoop:

@@ -1,6 +1,5 @@
 """Portfolios that follow an account: its own stream first, a request where there is none."""
 
-import asyncio
 from pathlib import Path
 
 import httpx
@@ -13,6 +12,7 @@ from risk.repositories import AccountRepository, ExchangeClient
 from tests.risk.builders import a_monitor, a_settings
 from tests.risk.exchange import Exchange, an_exchange
 from tests.risk.test_app import a_risk, healthy, until
+from tests.streams import eventually
 
 ME = {"cash": 1000.0, "positions": [{"symbol": "BTC", "quantity": 2}]}
 
@@ -22,9 +22,7 @@ def priced(exchange: Exchange) -> float:
 
 
 async def joined(exchange: Exchange) -> None:
-    async with asyncio.timeout(10):
-        while not exchange.joined:  # noqa: ASYNC110  the other side is HTTP
-            await asyncio.sleep(0.01)
+    await eventually(lambda: bool(exchange.joined))
 
 
 async def value_of(client: httpx.AsyncClient, value: float) -> None:

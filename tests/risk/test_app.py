@@ -19,8 +19,10 @@ from market.settings import Environment
 from market.values import Symbol
 from risk.app import create_app, create_hub
 from risk.settings import Settings
+from risk.standings import Guard, SqliteGuardRepository
 from tests.risk.builders import WEIGHTS, a_settings, a_tick, at, walks
 from tests.risk.exchange import an_exchange
+from tests.streams import PATIENCE_S, eventually
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -31,7 +33,7 @@ async def a_risk(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings, hub=hub)
     async with (
         serving(app, ServerSettings(farewell_s=0.1), hub.close) as url,
-        httpx.AsyncClient(base_url=url, timeout=5) as client,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
     ):
         yield client
 
@@ -39,7 +41,7 @@ async def a_risk(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 async def until(
     ask: Callable[[], Awaitable[httpx.Response]], good: Callable[[httpx.Response], bool]
 ) -> httpx.Response:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not good(answer := await ask()):  # noqa: ASYNC110  the other side is HTTP
             await asyncio.sleep(0.01)
     return answer
@@ -49,9 +51,14 @@ async def healthy(client: httpx.AsyncClient) -> httpx.Response:
     return await until(lambda: client.get("/health"), lambda answer: answer.status_code == 200)
 
 
+def is_halted(database: Path, name: str) -> bool:
+    """Tell whether it is kept that a portfolio is halted."""
+    return bool(SqliteGuardRepository(database).all().get(name, Guard()).halted)
+
+
 async def events(client: httpx.AsyncClient, url: str, count: int) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
-    async with asyncio.timeout(10), client.stream("GET", url) as answer:
+    async with asyncio.timeout(PATIENCE_S), client.stream("GET", url) as answer:
         kind = ""
         async for line in answer.aiter_lines():
             if line.startswith("event: "):
@@ -199,7 +206,7 @@ async def test_what_is_halted_stays_so_over_a_restart_until_it_is_armed(tmp_path
                 exchange.tick(a_tick("BTC", 50_000.0, t=60 + k, seq=51 + k))
             ((kind, told),) = await reading
             assert (kind, told["portfolio"], told["standing"]) == ("limit", "mine", "halted")
-            await asyncio.sleep(0.1)  # an interval or two: then it is kept
+            await eventually(lambda: is_halted(settings.database, "mine"))
         async with a_risk(settings) as client:
             (stands,) = (await client.get("/standings")).json()
             assert (stands["portfolio"], stands["standing"]) == ("mine", "halted")

@@ -11,6 +11,7 @@ from risk.app import create_app, create_hub
 from tests.exchange.markets import TCS, a_market
 from tests.risk.builders import a_settings
 from tests.risk.test_app import healthy, until
+from tests.streams import PATIENCE_S
 
 
 async def test_an_account_over_its_limit_may_only_reduce(tmp_path: Path, port: int) -> None:
@@ -21,7 +22,7 @@ async def test_an_account_over_its_limit_may_only_reduce(tmp_path: Path, port: i
         server = ServerSettings(port=port, farewell_s=0.1)
         async with (
             serving(create_app(settings, hub=hub), server, hub.close) as url,
-            httpx.AsyncClient(base_url=url, timeout=5) as client,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
         ):
             await healthy(client)
             await until(market.order, lambda answer: answer.status_code == 200)

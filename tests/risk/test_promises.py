@@ -22,7 +22,8 @@ from risk.market_state import Estimators
 from risk.portfolio import Portfolio
 from tests.risk.builders import a_monitor, a_settings, a_tick
 from tests.risk.exchange import an_exchange
-from tests.risk.test_app import a_risk, events, healthy, until
+from tests.risk.test_app import a_risk, events, healthy, is_halted, until
+from tests.streams import PATIENCE_S, eventually
 
 NAME = f"{FILTERED} 0.99"
 
@@ -143,7 +144,7 @@ async def a_process(url: str, folder: Path, port: int) -> AsyncIterator[int]:
 
 
 async def _up(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 if (await client.get("/health")).status_code == 200:
@@ -152,6 +153,7 @@ async def _up(client: httpx.AsyncClient) -> None:
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.timeout(120)
 async def test_a_killed_process_comes_back_with_what_it_was_told_and_what_it_halted(
     tmp_path: Path, port: int
 ) -> None:
@@ -167,7 +169,7 @@ async def test_a_killed_process_comes_back_with_what_it_was_told_and_what_it_hal
                 lambda: client.get("/standings"),
                 lambda answer: answer.json()[0]["standing"] == "halted",
             )
-            await asyncio.sleep(0.3)  # some intervals: then it is kept
+            await eventually(lambda: is_halted(tmp_path / "risk.sqlite3", "mine"))
         async with a_process(url, tmp_path, port):
             await _up(client)
             (stands,) = (await client.get("/standings")).json()

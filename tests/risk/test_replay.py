@@ -26,7 +26,7 @@ from risk.settings import Settings
 from tests.exchange.markets import NOON, TCS, Market, a_market
 from tests.risk.builders import WEIGHTS, a_settings, a_tick, at, walks
 from tests.risk.exchange import an_exchange
-from tests.streams import eventually
+from tests.streams import PATIENCE_S, eventually
 
 TICKS = list(walks(5, 240))
 
@@ -148,12 +148,12 @@ async def test_the_history_of_a_real_exchange_is_read_page_by_page_and_warms_up_
 
 async def eventually_told(market: Market, count: int) -> None:
     """Wait until the history has the newest tick."""
-    for _ in range(200):
-        newest = (await market.get("/ticks?symbol=TCS&limit=1")).json()
-        if newest and newest[0]["seq"] == count:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("the history lags")
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            newest = (await market.get("/ticks?symbol=TCS&limit=1")).json()
+            if newest and newest[0]["seq"] == count:
+                return
+            await asyncio.sleep(0.02)
 
 
 def test_what_cannot_be_reported_is_said(

@@ -12,7 +12,7 @@ VARIABLES = {
     "QUOTE": "USDT",
     "TICK_INTERVAL_S": "0.001",
     "SEED": "42",
-    "HISTORY": "1000",
+    "HISTORY": "100000",
     "HEARTBEAT_S": "15",
     "SEND_TIMEOUT_S": "10",
     "MAX_STREAMS": "100",

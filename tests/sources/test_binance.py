@@ -40,7 +40,7 @@ from tests.sources.binance_server import (
     sends,
     stays,
 )
-from tests.streams import eventually
+from tests.streams import PATIENCE_S, eventually
 
 BTC = Symbol("BTC")
 OF = Instrument(symbol=BTC, name="Bitcoin", tick_size=Decimal(1), lot_size=Decimal("0.00001"))
@@ -305,7 +305,7 @@ async def test_a_server_that_will_shut_down_is_left_at_once(market: Market) -> N
 async def test_the_connection_is_changed_before_its_day_is_over(market: Market) -> None:
     async with (
         binance(sends([a_trade(1)]), sends([a_trade(2)])) as server,
-        reading(settings(market, server.url, life_s=0.05)) as read,
+        reading(settings(market, server.url, life_s=0.5)) as read,
     ):
         assert (await read.until(2))[:2] == [1, 2]
 
@@ -321,7 +321,7 @@ async def test_a_silent_symbol_is_asked_for_again_and_then_connected_to_again(
     with capture_logs() as logs:
         async with (
             binance(sends([a_trade(1)], pings), sends([a_trade(2)])) as server,
-            reading(settings(market, server.url, stall_s=0.1)) as read,
+            reading(settings(market, server.url, stall_s=0.3)) as read,
         ):
             await read.until(1)
             await eventually(lambda: bool(server.requests))
@@ -344,9 +344,9 @@ async def test_a_symbol_that_only_needed_to_be_asked_for_again_keeps_its_line(
 
     async with (
         binance(sends([a_trade(1)], answers)) as server,
-        reading(settings(market, server.url, stall_s=0.1)) as read,
+        reading(settings(market, server.url, stall_s=0.5)) as read,
     ):
-        await read.until(20)
+        await read.until(70)
 
     assert read.feed.connections == 1
 
@@ -360,7 +360,7 @@ async def test_servers_pings_are_answered(market: Market) -> None:
         await stays(connection)
 
     async with binance(pings) as server, reading(settings(market, server.url)):
-        await asyncio.wait_for(answered.wait(), 5)
+        await asyncio.wait_for(answered.wait(), PATIENCE_S)
 
 
 async def test_garbage_is_counted_and_passed_over(market: Market) -> None:
