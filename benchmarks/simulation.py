@@ -19,17 +19,18 @@ same work from the same list of prices (`benchmarks.markets.work`), ``--ticks`` 
 An *event* is a tick, an order placed, an order withdrawn, or a fill; an order that is moved is
 withdrawn and placed, a trade is one fill. The table has all four, so that it shows what was equal:
 in the quotes and the turns all but the fill of a last order (a peer has no next bar for it); in the
-orders everything, for PAMS keeps the same sequence and comes to the same trades; bourse draws its
-own. ``x`` is what an event costs there, in events of the group's first line.
+orders everything, for PAMS keeps the same sequence: the same trades, the same holdings of each
+agent at the end. bourse draws its own. ``x`` is what an event costs there, in events of the group's
+first line; where the same was done, it is also what a tick costs there, and what an order does.
 
 What is not equal. In favor of us: the house's quotes are orders in the book like any other, but
 nobody is told of them, they have no client to check, and they are moved side by side; peers (and
 the bot) enter theirs one by one, and some tell the strategy of each. Peers also look at every
 resting order at every bar; a book need not. In favor of the peers: they keep no log and no journal,
-while we hash a line for every fact (``logged, pams`` does that too); their fills meet no order in a
-book and concern one account, not two; cash and positions are floats in all but Basana; their
-prices are bars in memory, ours are read from a recording and checked meanwhile; they know the
-quotes beforehand.
+while we hash a line for every fact (``logged, pams`` does that too); but for PAMS their fills meet
+no order in a book and concern one account, not two, and PAMS asks nobody whether he can pay; cash
+and positions are floats in all but Basana; their prices are in memory, ours are read from a
+recording and checked meanwhile; they know the quotes beforehand; PAMS is spared its draws.
 
 Who of them is event-driven, by how it works: in PyAlgoTrade a feed emits bars to those who have
 subscribed, the broker first, and orders come back to the strategy as events; in Basana a dispatcher
@@ -37,8 +38,9 @@ orders the events of all sources by time and awaits their handlers, balances are
 backtrader with ``runonce=False`` the engine steps bar by bar, delivers what the broker notified,
 and calls ``next`` (with ``runonce=True`` and no check of cash, its cheapest setup, indicators come
 in vectors before the same steps); in PAMS a runner steps through time and hands each order to a
-book, each fill to the agents and events that wait for it. All four are Python alone. backtesting.py
-is a loop over the rows of one table: no queue, no dispatch, one asset; bourse is Rust.
+book, each fill to the agents and events that wait for it. All four are Python alone (in PAMS numpy
+draws fundamental prices, which nobody asks for here). backtesting.py is a loop over the rows of one
+table: no queue, no dispatch, one asset; bourse is Rust.
 
 Peers are not installed with this project. ``FOLDER`` has a folder for each, made by
 ``pip install --target FOLDER/NAME NAME``. One that is missing is left out with a notice. Times are
@@ -67,7 +69,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 OURS: Final = "sandpit"
 EVENT_DRIVEN: Final = ("pyalgotrade", "basana", "backtrader", "pams")  # and Python alone
 HEAD: Final = (
-    f"{'job':33}{'ticks':>8}{'placed':>9}{'withdrawn':>10}{'fills':>8}{'s':>8}"
+    f"{'job':39}{'ticks':>8}{'placed':>9}{'withdrawn':>10}{'fills':>8}{'s':>8}"
     f"{'us/tick':>9}{'us/order':>9}{'us/event':>9}{'x':>7}"
 )
 
@@ -140,7 +142,9 @@ def main() -> None:
     """Run every job in a process of its own and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hours", type=float, default=1.0, help="virtual hours of a day's run")
-    parser.add_argument("--ticks", type=int, default=20_000, help="ticks of the turns")
+    parser.add_argument(
+        "--ticks", type=int, default=10_000, help="ticks of the turns and the quotes"
+    )
     parser.add_argument("--peers", type=Path, help="folder of the peers")
     parser.add_argument("--only", help="one job, its figures as JSON")
     asked = parser.parse_args()
@@ -158,7 +162,7 @@ def main() -> None:
         figures = in_process(job, asked)
         if figures is not None:
             measured.append((job, figures))
-            print(line(job, figures, base(job, measured)), day(job, figures, asked.hours))
+            print(line(job, figures) + remark(job, figures, base(job, measured), asked.hours))
     for text in summary(measured):
         print(text)
 
@@ -170,14 +174,14 @@ def in_process(job: Job, asked: argparse.Namespace) -> Figures | None:
         folder = None if asked.peers is None else asked.peers / job.peer
         if folder is None or not folder.is_dir():
             missing = f"no {job.peer} (pip install --target FOLDER/{job.peer} {job.peer})"
-            print(f"{job.name:33}left out: {missing}")
+            print(f"{job.name:39}left out: {missing}")
             return None
         environment["PYTHONPATH"] = str(folder)
     command = [sys.executable, __file__, "--only", job.name]
     command += ["--hours", str(asked.hours), "--ticks", str(asked.ticks)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        print(f"{job.name:33}failed: {done.stderr.strip().splitlines()[-1]}")
+        print(f"{job.name:39}failed: {done.stderr.strip().splitlines()[-1]}")
         return None
     return Figures(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -187,18 +191,19 @@ def base(job: Job, measured: list[tuple[Job, Figures]]) -> Figures:
     return next(figures for other, figures in measured if other.group == job.group)
 
 
-def line(job: Job, found: Figures, first: Figures) -> str:
+def line(job: Job, found: Figures) -> str:
     """Return a line of the table."""
-    text = f"{job.name:33}{found.ticks:8}{found.placed:9}{found.withdrawn:10}{found.fills:8}"
+    text = f"{job.name:39}{found.ticks:8}{found.placed:9}{found.withdrawn:10}{found.fills:8}"
     text += f"{found.seconds:8.2f}{found.us_a_tick:9.1f}{found.us_an_order:9.2f}"
-    return text + f"{found.us_an_event:9.2f}{found.us_an_event / first.us_an_event:7.2f}"
+    return text + f"{found.us_an_event:9.2f}"
 
 
-def day(job: Job, found: Figures, hours: float) -> str:
-    """Return how long the whole day would take, and the orders a second, of a day's run."""
+def remark(job: Job, found: Figures, first: Figures, hours: float) -> str:
+    """Return the end of a line: what an event costs in events of the first; of a day, its time."""
     if job.group != "day":
-        return ""
-    return f" {found.seconds * 24 / hours:.1f} s a day, {found.orders / found.seconds:.0f} orders/s"
+        return f"{found.us_an_event / first.us_an_event:7.2f}"
+    seconds = found.seconds * 24 / hours
+    return f"{'':9}{seconds:.1f} s a day, {found.orders / found.seconds:.0f} orders/s"
 
 
 def summary(measured: list[tuple[Job, Figures]]) -> Iterable[str]:
