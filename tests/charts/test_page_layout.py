@@ -9,7 +9,7 @@ from tests.charts.builders import PaperMarket, a_halt, a_tick, charts_of, charts
 from tests.charts.pages import DESK, PATIENCE_MS, PHONE, drawn, opened, ready, until, word
 from tests.e2e.processes import Market
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 SIZES = (DESK, (1280, 800), (1100, 800), (901, 720), PHONE, (320, 640))
 EDGES = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
 CUT = "cells => cells.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"

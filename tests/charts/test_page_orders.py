@@ -7,7 +7,7 @@ from playwright.async_api import Browser, expect
 from tests.charts.pages import PATIENCE_MS, asked, opened, ready, word
 from tests.e2e.processes import Market
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_an_order_of_the_page_is_in_the_book_and_in_the_account(

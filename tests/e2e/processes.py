@@ -14,7 +14,7 @@ import httpx
 from tests.ports import held_ports
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 COMMANDS = {
     "source-btc": ("sources", "BTC"),
     "source-tcs": ("sources", "TCS"),

@@ -339,7 +339,6 @@ async def trade(client: httpx.AsyncClient, name: str, turn: int, answered: list[
             answered.append(got.content)
 
 
-@pytest.mark.timeout(120)
 async def test_an_answered_order_survives_kill_9_and_none_is_invented(
     tmp_path: Path, port: int
 ) -> None:
@@ -411,7 +410,6 @@ async def all_trades(base: str) -> list[int]:
     return [block.data["trade_id"] for block in blocks if block.event == "trade"]
 
 
-@pytest.mark.timeout(120)
 async def test_a_journal_torn_in_the_middle_is_repaired_by_hand(tmp_path: Path, port: int) -> None:
     async with (
         a_source() as source,

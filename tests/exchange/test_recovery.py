@@ -333,7 +333,6 @@ def killed(path: Path, seed: int, answers: int) -> list[str]:
     return [line[:-1] for line in lines if line.endswith("\n")]
 
 
-@pytest.mark.timeout(60)
 def test_a_killed_exchange_loses_no_answer_and_invents_no_order(tmp_path: Path) -> None:
     path, head = tmp_path / "journal.db", 0
     for seed, answers in enumerate((1, 40, 93, 160)):

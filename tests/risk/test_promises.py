@@ -153,7 +153,6 @@ async def _up(client: httpx.AsyncClient) -> None:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(120)
 async def test_a_killed_process_comes_back_with_what_it_was_told_and_what_it_halted(
     tmp_path: Path, port: int
 ) -> None:

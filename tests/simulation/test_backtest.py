@@ -215,7 +215,6 @@ def _environment(config: RunConfig, folder: Path) -> Environment:
     return Environment(variables | {"DATA_DIR": str(folder / "data"), "STATUS_S": "1000"})
 
 
-@pytest.mark.timeout(60)
 async def test_a_backtest_without_latency_is_the_live_run_to_the_digit(
     tmp_path: Path, prices: Path
 ) -> None:

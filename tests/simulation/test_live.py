@@ -69,7 +69,6 @@ SCENARIO: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.timeout(60)
 async def test_a_scenario_plays_before_a_live_exchange(env: Environment) -> None:
     said: list[str] = []
     async with an_exchange(env):
@@ -93,7 +92,6 @@ async def test_what_a_live_exchange_has_no_door_for_is_said_before_anything_begi
     assert caught.group_contains(ConfigError, match="ThinBook")
 
 
-@pytest.mark.timeout(60)
 async def test_a_halt_holds_a_live_exchange_and_ends_with_the_scenario(env: Environment) -> None:
     events = [
         {"do": "halt", "tick": 5, "symbol": "TCS"},
@@ -107,7 +105,6 @@ async def test_a_halt_holds_a_live_exchange_and_ends_with_the_scenario(env: Envi
     assert state == "trading"
 
 
-@pytest.mark.timeout(60)
 async def test_a_halt_that_is_refused_ends_the_scenario(env: Environment) -> None:
     config = parsed({"event": [{"do": "halt", "at_s": 0, "symbol": "BTC"}]})
     async with an_exchange(env):
