@@ -23,7 +23,7 @@ from exchange.history_file import Batch, CandleKey, HistoryFile, Keeping
 from exchange.streams import Taped
 from market.errors import GarbledEventError
 from market.events import Candle, Tick, Trade
-from market.tape import Kept
+from market.segment import Kept
 from market.values import Symbol
 from market.wire import EventId
 

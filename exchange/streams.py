@@ -26,8 +26,9 @@ from market.orders import (
 )
 from market.problems import ProblemError
 from market.reader import Reader
+from market.segment import Kept
 from market.streaming import StreamEndpoint
-from market.tape import Kept, Recovered, Tape
+from market.tape import Recovered, Tape
 from market.wire import Decoder
 
 MARKET_FACTS: Final = (Tick, Trade, BookUpdate, Candle, SourceState, TradingStateChanged)
