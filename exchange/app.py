@@ -37,6 +37,7 @@ from market.broadcast import Broadcast
 from market.events import State
 from market.openapi import document
 from market.problems import HANDLERS, ProblemError, problem
+from market.streaming import StreamEndpoint
 
 ABOUT = "A live market on one machine: prices, orders and accounts. Decimals are exact numbers."
 
@@ -80,7 +81,7 @@ def create_app(exchange: Exchange) -> Starlette:
             Route("/accounts/{account}/stream", account_stream, methods=["GET"]),
             Route("/api/prices", old, methods=["GET"]),
             *_public(exchange, symbols),
-            *_about(exchange, stream),
+            *_about(exchange, stream, account_stream),
         ],
         middleware=[
             Middleware(
@@ -101,7 +102,7 @@ def create_app(exchange: Exchange) -> Starlette:
     )
 
 
-def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
+def _about(exchange: Exchange, *streams: StreamEndpoint) -> list[Route]:
     keys = bool(exchange.settings.keys)
     described = document("Sandpit exchange", _version(), ABOUT, OPERATIONS, keys=keys)
     answers = {
@@ -109,7 +110,7 @@ def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
         "/docs": HTMLResponse(page(described), headers=PAGE_HEADERS),
     }
     collector = ExchangeCollector(
-        stream, exchange.merging, exchange.desk, exchange.history, exchange.pre_trade
+        streams, exchange.merging, exchange.desk, exchange.history, exchange.pre_trade
     )
 
     async def kept(request: Request) -> Response:
@@ -125,7 +126,7 @@ def _about(exchange: Exchange, stream: Broadcast) -> list[Route]:
         found = Health(
             status=State.UP if exchange.is_up else State.DOWN,
             sources=exchange.merging.states,
-            streams=stream.admission.open,
+            streams=streams[0].admission.open,
             head=exchange.market.hub.id,
         )
         return json(found, 200 if exchange.is_up else 503)

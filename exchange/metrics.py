@@ -12,42 +12,46 @@ from exchange.desk import Desk
 from exchange.history import History
 from exchange.merging import Merging
 from exchange.pre_trade import PreTrade
-from market.broadcast import Broadcast
 from market.events import State
+from market.streaming import StreamEndpoint
 
 Samples = Iterable[tuple[Sequence[str], float]]
 
 
 class StreamCollector(Collector):
-    """The figures of a stream and of its readers."""
+    """The figures of a stream and of all readers, its own and those of other streams."""
 
-    def __init__(self, stream: Broadcast) -> None:
-        self._stream = stream
+    def __init__(self, stream: StreamEndpoint, *others: StreamEndpoint) -> None:
+        self._stream, self._streams = stream, (stream, *others)
 
     def collect(self) -> Iterator[Metric]:
         """Yield every figure as it stands."""
         yield from self._of_the_stream()
-        yield from self._of_its_readers()
+        yield from self._of_the_readers()
 
     def _of_the_stream(self) -> Iterator[Metric]:
-        stream, hub = self._stream, self._stream.hub
+        hub = self._stream.hub
         yield _counter("events", "Events published on the stream.", hub.published)
         yield _gauge("stream_head", "Number of the newest event.", hub.head)
-        yield _gauge("ring_depth", "Events at hand for readers that resume.", _depth(stream))
-        yield _counter("bytes", "Bytes written to readers, heartbeats aside.", stream.bytes_sent)
-        yield _counter("replays", "Readers that resumed after an id.", hub.replays)
-        yield _counter("gaps", "Gaps that readers were told of.", hub.gaps)
-        yield _counter("evictions", "Readers cut off for taking nothing.", stream.evictions)
-        yield _counter(
-            "refused_streams", "Streams refused for want of room.", stream.admission.refused
+        yield _gauge(
+            "ring_depth", "Events at hand for readers that resume.", hub.head - hub.oldest + 1
         )
 
-    def _of_its_readers(self) -> Iterator[Metric]:
-        readers = self._stream.readers
-        lags = sorted(reader.lag for reader in readers)
-        delivered = self._stream.delivered + sum(reader.events for reader in readers)
-        yield _gauge("readers", "Streams that are open, of all kinds.", self._stream.admission.open)
+    def _of_the_readers(self) -> Iterator[Metric]:
+        streams, admission = self._streams, self._stream.admission
+        lags = sorted(reader.lag for stream in streams for reader in stream.readers)
+        delivered = sum(stream.delivered for stream in streams)
+        sent = sum(stream.bytes_sent for stream in streams)
+        yield _gauge("readers", "Streams that are open, of all kinds.", admission.open)
+        yield _counter("refused_streams", "Streams refused for want of room.", admission.refused)
         yield _counter("deliveries", "Events delivered, summed over the readers.", delivered)
+        yield _counter("bytes", "Bytes written to readers, heartbeats aside.", sent)
+        replays = sum(stream.hub.replays for stream in streams)
+        yield _counter("replays", "Readers that resumed after an id.", replays)
+        gaps = sum(stream.hub.gaps for stream in streams)
+        yield _counter("gaps", "Gaps that readers were told of.", gaps)
+        evictions = sum(stream.evictions for stream in streams)
+        yield _counter("evictions", "Readers cut off for taking nothing.", evictions)
         yield _gauge(
             "lag_max", "Events that the slowest reader has yet to take.", lags[-1] if lags else 0
         )
@@ -59,13 +63,13 @@ class ExchangeCollector(StreamCollector):
 
     def __init__(
         self,
-        stream: Broadcast,
+        streams: Sequence[StreamEndpoint],
         merging: Merging,
         desk: Desk,
         history: History,
         pre_trade: PreTrade | None,
     ) -> None:
-        super().__init__(stream)
+        super().__init__(*streams)
         self._merging, self._desk = merging, desk
         self._history, self._pre_trade = history, pre_trade
 
@@ -128,10 +132,6 @@ def exposition(collector: Collector) -> bytes:
     registry = CollectorRegistry()
     registry.register(collector)
     return generate_latest(registry)
-
-
-def _depth(stream: Broadcast) -> int:
-    return stream.hub.head - stream.hub.oldest + 1
 
 
 def _p99(ordered: Sequence[int]) -> int:

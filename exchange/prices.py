@@ -9,7 +9,7 @@ from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from market.server import OUTLET
+from market.connection import OUTLET
 from market.streaming import HEADERS, Admission
 from market.wire import encode, frame
 

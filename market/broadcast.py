@@ -28,9 +28,9 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from market.batch import BLOCK_EVENTS, Batch
+from market.connection import OUTLET, Connection
 from market.filter import Filter
 from market.reader import Reader
-from market.server import OUTLET, Connection
 from market.streaming import HEADERS, MEDIA_TYPE, StreamEndpoint
 from market.wire import chunk, comment
 
@@ -59,19 +59,12 @@ class Broadcast(StreamEndpoint):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.evictions, self.bytes_sent, self.delivered = 0, 0, 0
         self._outlets: set[Outlet] = set()
         self._conflated: defaultdict[int, set[Outlet]] = defaultdict(set)
         self._windows: set[int] = set()
         self._flush_is_due = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.hub.listen(self._wake)
-
-    @property
-    def readers(self) -> list[Reader]:
-        """The readers that are served here, for whoever counts."""
-        both = (self._outlets, *self._conflated.values())
-        return [outlet.reader for outlets in both for outlet in outlets]
 
     async def respond(self, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream to one reader until it leaves or the hub is closed."""
@@ -111,7 +104,6 @@ class Broadcast(StreamEndpoint):
         if connection.on_lost is None:  # it has left already, or was never there
             return
         connection.on_pause = connection.on_resume = connection.on_lost = None
-        self.delivered += outlet.reader.events
         window, group = outlet.reader.wishes.conflate_ms, self._group(outlet)
         group.discard(outlet)
         if window is not None and not group:

@@ -5,7 +5,8 @@
 """
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -19,11 +20,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from market.clock import Clock, SystemClock
+from market.connection import OUTLET
 from market.filter import Filter
 from market.hub import Hub
 from market.problems import ProblemError
 from market.reader import Reader
-from market.server import OUTLET
 from market.settings import Environment, real, whole
 
 log = structlog.get_logger("market.streaming")
@@ -134,6 +135,13 @@ class StreamEndpoint:
         self._clock = clock or SystemClock()
         self._subjects, self._subject_name = subjects, subject_name
         self._variants = variants
+        self.readers: set[Reader] = set()
+        self.evictions, self.bytes_sent, self._delivered = 0, 0, 0
+
+    @property
+    def delivered(self) -> int:
+        """How many events went to readers, those that have left and those that are there."""
+        return self._delivered + sum(reader.events for reader in self.readers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the route lets GET and HEAD alone through."""
@@ -144,16 +152,27 @@ class StreamEndpoint:
             del head.headers["content-length"]  # the body would have no end
             await head(scope, receive, send)
             return
-        reader = await self.reader(wishes, last_id)
-        if self.hub.over and reader.cursor == self.hub.head:  # there is nothing more, ever
-            await Response(status_code=204)(scope, receive, send)
-            return
         address = scope["client"][0] if scope.get("client") else "?"
         self.admission.enter(address)
         try:
-            await self.respond(reader, scope, receive, send)
+            reader = await self.reader(wishes, last_id)
+            if self.hub.over and reader.cursor == self.hub.head:  # there is nothing more, ever
+                await Response(status_code=204)(scope, receive, send)
+            else:
+                with self._counted(reader):
+                    await self.respond(reader, scope, receive, send)
         finally:
             self.admission.leave(address)
+
+    @contextmanager
+    def _counted(self, reader: Reader) -> Iterator[None]:
+        """Count a reader for the length of the block, and what it got for ever."""
+        self.readers.add(reader)
+        try:
+            yield
+        finally:
+            self.readers.discard(reader)
+            self._delivered += reader.events
 
     async def reader(self, wishes: Filter, last_id: str | None) -> Reader:
         """Return the reader that a request is answered with."""
@@ -173,6 +192,7 @@ class StreamEndpoint:
             await response(scope, receive, send)
         except SendTimeoutError:  # it takes nothing: to say goodbye would wait for ever
             log.info("reader_evicted", behind=reader.lag)
+            self.evictions += 1
             if connection := (scope.get("extensions") or {}).get(OUTLET):
                 connection.transport.abort()
                 while (await receive())["type"] != "http.disconnect":
@@ -200,6 +220,7 @@ class StreamEndpoint:
                 await _until_due(reader, self.hub, published)
                 due = await self.told_of_gap(reader) if reader.is_overtaken else reader.take()
                 if due:
+                    self.bytes_sent += len(due)
                     yield due
         finally:
             stop()

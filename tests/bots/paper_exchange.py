@@ -15,10 +15,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from bots import Blotter
+from market.connection import OUTLET
 from market.events import Fact, Snapshot, Tick
 from market.orders import Liquidity, OrderFact, OrderFilled
 from market.problems import HANDLERS, ProblemError
-from market.server import OUTLET, ServerSettings, serving
+from market.server import ServerSettings, serving
 from market.values import Side, Symbol
 from market.wire import EventId, encode, frame
 

@@ -660,6 +660,30 @@ async def test_metrics_count_what_happened(tmp_path: Path) -> None:
     assert found["sandpit_lag_max"] >= found["sandpit_lag_p99"] >= 0
 
 
+async def test_metrics_count_the_readers_of_accounts_and_of_http_1_0_too(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        await market.order()
+        before = figures((await market.get("/metrics")).text)
+        async with (
+            asked(f"{market.base}/stream", version="1.0") as plain,
+            asked(f"{market.base}/accounts/ann/stream") as told,
+        ):
+            await plain.reader.readuntil(b"event: snapshot\n")
+            await told.until(lambda b: b.event == "snapshot")
+            await market.order()
+            await told.until(lambda b: b.event == "order_filled")
+            market.sources[TCS].tick()
+            await plain.reader.readuntil(b"event: tick\n")
+            during = figures((await market.get("/metrics")).text)
+        after = figures((await market.get("/metrics")).text)
+
+    assert before["sandpit_deliveries_total"] == 0
+    assert during["sandpit_readers"] == 2
+    assert during["sandpit_deliveries_total"] >= 3  # accepted, filled, and the tick
+    assert during["sandpit_bytes_total"] > before["sandpit_bytes_total"] + 500
+    assert after["sandpit_deliveries_total"] >= during["sandpit_deliveries_total"]
+
+
 async def test_the_log_says_who_is_ahead(tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with a_market(tmp_path, TCS, status_s=0.02) as market:

@@ -18,17 +18,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from market.connection import MAX_HEAD_BYTES, MAX_URL_BYTES
 from market.errors import MarketError
 from market.problems import HANDLERS
-from market.server import (
-    MAX_HEAD_BYTES,
-    MAX_URL_BYTES,
-    PortTakenError,
-    ServerSettings,
-    listening,
-    run_to_end,
-    serving,
-)
+from market.server import PortTakenError, ServerSettings, listening, run_to_end, serving
 from market.settings import Environment
 from tests.market.unclosed import unclosed
 from tests.streams import PATIENCE_S, answer, asked, connected, eventually, request

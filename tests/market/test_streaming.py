@@ -316,7 +316,7 @@ async def test_one_stream_too_many_is_refused_politely(kind: Kind) -> None:
     few = StreamSettings(max_streams=2, max_streams_per_address=2)
     async with served(a_hub(), kind, settings=few) as on:
         async with asked(on.url()) as first, asked(on.url()):
-            async with asked(on.url()) as refused:
+            async with asked(on.url("last_event_id=deadbeef-1")) as refused:
                 problem = json.loads(await refused.body())
             await first.chunk()
         await eventually(lambda: on.endpoint.admission.open == 0)
@@ -327,6 +327,7 @@ async def test_one_stream_too_many_is_refused_politely(kind: Kind) -> None:
     assert int(refused.headers["retry-after"]) > 0
     assert again.status == 200
     assert on.endpoint.admission.refused == 1
+    assert on.hub.gaps == 0, "it was told of none"
 
 
 async def test_one_address_has_its_own_limit(kind: Kind) -> None:
