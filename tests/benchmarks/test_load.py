@@ -63,19 +63,20 @@ def our_server() -> Iterator[Server]:
         server.close()
 
 
-def what_was_seen(server: Server, load: Load, events: int) -> Outcome:
+def what_was_seen(server: Server, load: Load, events: int, rest_s: float = 0.0) -> Outcome:
     try:
         load.settle()
         load.begin()
         server.order(3000, events, scheduled=True)
-        return load.run(events, 10, sample_of=1)
+        return load.run(events, 10, sample_of=1, rest_s=rest_s)
     finally:
         load.close()
 
 
-def test_every_reader_of_our_own_server_gets_every_event_once() -> None:
+@pytest.mark.parametrize("rest_s", [0.0, 0.01])
+def test_every_reader_of_our_own_server_gets_every_event_once(rest_s: float) -> None:
     with our_server() as server:
-        outcome = what_was_seen(server, Load(server.port, 3), 600)
+        outcome = what_was_seen(server, Load(server.port, 3), 600, rest_s)
 
     assert outcome.complete
     assert 0 < outcome.latency_ms(0.5) < 10_000
