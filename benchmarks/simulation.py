@@ -1,6 +1,7 @@
 """A simulated market against its peers from the package index, one core each, one run.
 
-    python benchmarks/simulation.py [--hours H] [--ticks N] [--peers FOLDER] [--only NAME]
+    python benchmarks/simulation.py [--only GROUP] [--rounds N] [--hours H] [--ticks N]
+                                    [--peers FOLDER]
 
 The *day*: three symbols, ten bots, house and risk on, with and without a journal, and the default
 market of two bots; for ``--hours`` of virtual time, told per day. The rest is a comparison, of the
@@ -44,7 +45,8 @@ table: no queue, no dispatch, one asset; bourse is Rust.
 
 Peers are not installed with this project. ``FOLDER`` has a folder for each, made by
 ``pip install --target FOLDER/NAME NAME``. One that is missing is left out with a notice. Times are
-those of the processor (`time.process_time`), in a process each.
+those of the processor (`time.process_time`), in a process each; with ``--rounds`` all jobs are run
+one after the other so many times, and the fastest of each is told.
 """
 
 import argparse
@@ -66,6 +68,7 @@ from exchange.compile import extensions
 from simulation.sweep import quiet
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+GROUPS: Final = ("day", "turns", "quotes", "orders")
 OURS: Final = "sandpit"
 EVENT_DRIVEN: Final = ("pyalgotrade", "basana", "backtrader", "pams")  # and Python alone
 HEAD: Final = (
@@ -140,50 +143,63 @@ def _orders(ticks: int) -> Iterable[Job]:
 
 def main() -> None:
     """Run every job in a process of its own and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--hours", type=float, default=1.0, help="virtual hours of a day's run")
-    parser.add_argument(
-        "--ticks", type=int, default=10_000, help="ticks of the turns and the quotes"
-    )
-    parser.add_argument("--peers", type=Path, help="folder of the peers")
-    parser.add_argument("--only", help="one job, its figures as JSON")
-    asked = parser.parse_args()
+    asked = arguments()
     found = jobs(asked.hours, asked.ticks)
-    if asked.only:
+    if asked.job:
         quiet()
-        (job,) = (job for job in found if job.name == asked.only)
+        (job,) = (job for job in found if job.name == asked.job)
         print(json.dumps(asdict(job.run())))
         return
     compiled = len(extensions(ROOT))
     print(f"{OURS}: {f'compiled, {compiled} extension modules' if compiled else 'pure Python'}")
+    chosen = [job for job in found if asked.only in {None, job.group} and is_there(job, asked)]
+    rounds = [[(job, in_process(job, asked)) for job in chosen] for _ in range(asked.rounds)]
+    measured = [fastest(of) for of in zip(*rounds, strict=True)]
     print(HEAD)
-    measured: list[tuple[Job, Figures]] = []
-    for job in found:
-        figures = in_process(job, asked)
-        if figures is not None:
-            measured.append((job, figures))
-            print(line(job, figures) + remark(job, figures, base(job, measured), asked.hours))
+    for job, figures in measured:
+        print(line(job, figures) + remark(job, figures, base(job, measured), asked.hours))
     for text in summary(measured):
         print(text)
 
 
-def in_process(job: Job, asked: argparse.Namespace) -> Figures | None:
-    """Return the figures of a job that is run in a process of its own; None where it can't be."""
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", choices=GROUPS, help="one group of jobs")
+    parser.add_argument("--rounds", type=int, default=1, help="times that all are run")
+    parser.add_argument("--hours", type=float, default=1.0, help="virtual hours of a day's run")
+    parser.add_argument("--ticks", type=int, default=10_000, help="ticks of the turns")
+    parser.add_argument("--peers", type=Path, help="folder of the peers")
+    parser.add_argument("--job", help=argparse.SUPPRESS)  # one of them, its figures as JSON
+    return parser.parse_args()
+
+
+def is_there(job: Job, asked: argparse.Namespace) -> bool:
+    """Tell whether a job can be run, with a notice where its peer is missing."""
+    if job.peer == OURS or (asked.peers is not None and (asked.peers / job.peer).is_dir()):
+        return True
+    print(
+        f"{job.name}: left out, no {job.peer} (pip install --target FOLDER/{job.peer} {job.peer})"
+    )
+    return False
+
+
+def in_process(job: Job, asked: argparse.Namespace) -> Figures:
+    """Return the figures of a job that is run in a process of its own; end where it fails."""
     environment = dict(os.environ)
     if job.peer != OURS:
-        folder = None if asked.peers is None else asked.peers / job.peer
-        if folder is None or not folder.is_dir():
-            missing = f"no {job.peer} (pip install --target FOLDER/{job.peer} {job.peer})"
-            print(f"{job.name:39}left out: {missing}")
-            return None
-        environment["PYTHONPATH"] = str(folder)
-    command = [sys.executable, __file__, "--only", job.name]
+        environment["PYTHONPATH"] = str(asked.peers / job.peer)
+    command = [sys.executable, __file__, "--job", job.name]
     command += ["--hours", str(asked.hours), "--ticks", str(asked.ticks)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        print(f"{job.name:39}failed: {done.stderr.strip().splitlines()[-1]}")
-        return None
+        sys.exit(f"{job.name} failed:\n{done.stderr}")
     return Figures(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def fastest(rounds: Iterable[tuple[Job, Figures]]) -> tuple[Job, Figures]:
+    """Return a job and its figures in the round that was the fastest."""
+    return min(rounds, key=lambda each: each[1].seconds)
 
 
 def base(job: Job, measured: list[tuple[Job, Figures]]) -> Figures:
@@ -208,7 +224,7 @@ def remark(job: Job, found: Figures, first: Figures, hours: float) -> str:
 
 def summary(measured: list[tuple[Job, Figures]]) -> Iterable[str]:
     """Return who of the event-driven peers is the fastest at what, against our first line."""
-    for group in ("turns", "quotes", "orders"):
+    for group in GROUPS:
         rivals = [(j, f) for j, f in measured if j.group == group and j.peer in EVENT_DRIVEN]
         if rivals:
             job, figures = min(rivals, key=lambda each: each[1].us_an_event)

@@ -112,11 +112,22 @@ def test_the_fastest_of_the_event_driven_peers_is_told_against_ours() -> None:
     assert text.endswith("2.00 times ours")
 
 
+def test_the_fastest_round_of_a_job_is_told() -> None:
+    job = simulation.jobs(1.0, 100)[0]
+    rounds = [(job, replace(FIGURES, seconds=seconds)) for seconds in (3.0, 1.0, 2.0)]
+
+    assert simulation.fastest(rounds) == (job, replace(FIGURES, seconds=1.0))
+
+
 def test_a_peer_that_is_not_there_is_left_out_with_a_notice(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    asked = Namespace(peers=tmp_path, hours=1.0, ticks=10)
-    job = simulation.Job("orders", "", "pams", lambda: FIGURES)
+    asked = Namespace(peers=tmp_path)
+    (tmp_path / "bourse").mkdir()
+    pams, bourse = (
+        simulation.Job("orders", "", peer, lambda: FIGURES) for peer in ("pams", "bourse")
+    )
 
-    assert simulation.in_process(job, asked) is None
-    assert "left out: no pams" in capsys.readouterr().out
+    assert not simulation.is_there(pams, asked)
+    assert simulation.is_there(bourse, asked)
+    assert "left out, no pams" in capsys.readouterr().out
