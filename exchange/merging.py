@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,7 +14,7 @@ from market.errors import InvalidValueError, StreamError
 from market.events import Fact, Gap, Shutdown, SourceState, State, Tick
 from market.feed import Feed, FeedEnded, FeedGarbled, FeedLost, FeedOpened
 from market.hub import Hub
-from market.values import Instrument, Symbol
+from market.values import Instrument, Ruler, Symbol
 
 log = structlog.get_logger("exchange.merging")
 
@@ -37,6 +37,12 @@ class Source:
     ticks: int = 0
     faults: int = 0
     lost_ticks: int = 0
+    prices: Ruler = field(init=False)
+    volumes: Ruler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prices = Ruler("price", self.instrument.tick_size)
+        self.volumes = Ruler("quantity", self.instrument.lot_size)
 
 
 class Merging:
@@ -167,15 +173,18 @@ class Merging:
             problem = f"tick {tick.seq % MOST_SEQ} of {tick.symbol[:20]!r}"
             self._fault(source, "source_lies", problem=problem)
             return
-        self._count(source, tick.seq)
+        if tick.seq != source.source_seq + 1:
+            self._count(source, tick.seq)
+        source.source_seq = tick.seq
         try:
-            price, volume = of.price(tick.price), of.quantity(tick.volume)
-            time = _in_utc(tick.time)
+            price, volume = source.prices.written(tick.price), source.volumes.written(tick.volume)
+            time = tick.time if tick.time.tzinfo is UTC else _in_utc(tick.time)
         except InvalidValueError as error:
             self._fault(source, "source_lies", problem=str(error))
             return
         source.heard = self._now()
-        self._change(source, State.UP)
+        if source.state is not State.UP:
+            self._change(source, State.UP)
         seq = source.tick.seq + 1 if source.tick is not None else 1
         merged = Tick(symbol=of.symbol, price=price, volume=volume, time=time, seq=seq)
         source.tick = merged
@@ -189,7 +198,6 @@ class Merging:
         if source.source_seq and missing > 0:
             source.lost_ticks += missing
             self._fault(source, "ticks_lost", missing=missing, before=seq)
-        source.source_seq = seq
 
     def _change(self, source: Source, state: State, **why: object) -> None:
         if source.state is state:
@@ -213,8 +221,6 @@ class Merging:
 
 def _in_utc(time: datetime) -> datetime:
     """Return the time in UTC; raise InvalidValueError when it does not say which time it is."""
-    if time.tzinfo is UTC:
-        return time
     if time.tzinfo is None:
         raise InvalidValueError("a time without its zone")
     try:

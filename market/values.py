@@ -12,6 +12,7 @@ Symbol = NewType("Symbol", str)
 
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,10}", re.ASCII)
 LIMIT: Final = Decimal(10) ** 12  # with 12 decimals: products stay exact in 50 digits
+_ZERO: Final = Decimal(0)
 _WHOLE: Final = Decimal(0)  # what is added to it has no positive exponent: 10, not 1E+1
 
 
@@ -79,6 +80,27 @@ def step(size: Decimal) -> Decimal:
     if not size.is_finite() or size <= 0 or size >= LIMIT or int(exponent) < -12:
         raise InvalidValueError(f"{size} must be in [10^-12, 10^12)")
     return size
+
+
+class Ruler:
+    """The grid of a step, for numbers that come one after another and mostly stand on it.
+
+    Most steps are a power of ten of at most 1 (``is_decimal``): what has as many decimals stands
+    on the grid as it is written.
+    """
+
+    __slots__ = ("_what", "is_decimal", "step")
+
+    def __init__(self, what: str, size: Decimal) -> None:
+        _, digits, exponent = size.as_tuple()
+        self._what, self.step = what, size
+        self.is_decimal = digits == (1,) and int(exponent) <= 0
+
+    def written(self, value: Decimal) -> Decimal:
+        """Return ``value`` written on the grid; raise OffGridError when it is not on it."""
+        if self.is_decimal and value.same_quantum(self.step) and _ZERO < value < LIMIT:
+            return value
+        return on_grid(self._what, value, self.step)
 
 
 def on_grid(what: str, value: Decimal, step: Decimal) -> Decimal:

@@ -1,7 +1,7 @@
 """Event <-> server-sent event frame: numbers stay exact decimals, and a frame is encoded once."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
 import msgspec
@@ -24,6 +24,9 @@ FACTS: Final = (Tick, Trade, BookUpdate, Candle, SourceState, Snapshot, Gap, Lag
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _WHOLE_SECOND: Final = re.compile(rb'("(?:time|expire_time|since)":"[^"]{19})Z"')
+_WHOLE_SECOND_END: Final = re.compile(  # the same, for many: it begins with what is looked for
+    rb'Z"(?:(?<="time":"[^"]{19}Z")|(?<="since":"[^"]{19}Z")|(?<="expire_time":"[^"]{19}Z"))'
+)
 _COLON: Final = ord(":")
 _TIME: Final = b'"time":"'
 _SECONDS_LENGTH: Final = len("2026-01-01T00:00:00")
@@ -60,6 +63,13 @@ def encode(value: object) -> bytes:
             return _WHOLE_SECOND.sub(rb'\1.000000Z"', data)
         at = data.find(b'Z"', at + 1)
     return data
+
+
+def encode_many(values: Sequence[object]) -> list[bytes]:
+    """Return each of the values as `encode` has it; many at once cost less."""
+    lines = _WHOLE_SECOND_END.sub(b'.000000Z"', _ENCODER.encode_lines(values)).split(b"\n")
+    del lines[-1]
+    return lines
 
 
 def _is_only_time(data: bytes, at: int) -> bool:

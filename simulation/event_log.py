@@ -1,14 +1,13 @@
 """What happened, as lines of bytes: their hash names the run, and a file may keep them."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Self
 
 from market.events import Fact
-from market.wire import encode
-
-_BATCH: Final = 1024  # facts do not change: many at once are written faster than one by one
+from market.wire import encode_many
 
 
 class EventLog:
@@ -16,14 +15,17 @@ class EventLog:
 
     Args:
         path: of the file; None for the hash alone.
+
+    Attributes:
+        length: the lines so far.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
         self._hash = sha256()
-        self._waiting: list[Fact] = []
-        self._flushed = 0
+        self._heads = _Heads()
+        self.length = 0
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -37,40 +39,35 @@ class EventLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._flush()
         if self._file is not None:
             self._file.close()
 
-    def write(self, fact: Fact) -> None:
-        """Add a line for a fact."""
-        self._waiting.append(fact)
-        if len(self._waiting) >= _BATCH:
-            self._flush()
+    def take(self, facts: Sequence[Fact]) -> None:
+        """Add a line for each of the facts."""
+        parts = [b"\n"] * (3 * len(facts))
+        parts[0::3] = [self._heads[type(fact)] for fact in facts]
+        parts[1::3] = encode_many(facts)
+        self._keep(b"".join(parts), len(facts))
 
     def line(self, kind: str, data: bytes) -> None:
         """Add a line."""
-        self._flush()
-        self._keep([b"%b %b\n" % (kind.encode(), data)])
-
-    @property
-    def length(self) -> int:
-        """The lines so far."""
-        return self._flushed + len(self._waiting)
+        self._keep(b"%b %b\n" % (kind.encode(), data), 1)
 
     @property
     def digest(self) -> str:
         """The SHA-256 over all lines so far, in hexadecimal."""
-        self._flush()
         return self._hash.hexdigest()
 
-    def _flush(self) -> None:
-        lines = [b"%b %b\n" % (fact.kind.encode(), encode(fact)) for fact in self._waiting]
-        self._waiting.clear()
-        self._keep(lines)
-
-    def _keep(self, lines: list[bytes]) -> None:
-        data = b"".join(lines)
-        self._flushed += len(lines)
+    def _keep(self, data: bytes, lines: int) -> None:
+        self.length += lines
         self._hash.update(data)
         if self._file is not None:
             self._file.write(data)
+
+
+class _Heads(dict[type[Fact], bytes]):
+    """What the lines of each kind begin with."""
+
+    def __missing__(self, kind: type[Fact]) -> bytes:
+        head = self[kind] = kind.kind.encode() + b" "
+        return head

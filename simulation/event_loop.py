@@ -36,6 +36,10 @@ class EventLoop:
         """The seconds since the start."""
         return self.now / 1e6
 
+    def time(self) -> float:
+        """Return the seconds since the start, as the clock of a live loop does."""
+        return self.now / 1e6
+
     def at(self, time: int, priority: int, action: Action) -> None:
         """Let ``action`` happen at ``time``, or now if that is past."""
         self._sequence += 1
@@ -69,5 +73,5 @@ class EventLoop:
         return self.start + timedelta(microseconds=time)
 
     def _move(self, time: int) -> None:
-        self.clock.advance(timedelta(microseconds=time - self.now))
+        self.clock.advance_us(time - self.now)
         self.now, self._at_once = time, 0

@@ -16,7 +16,7 @@ from simulation.event_loop import TICK, EventLoop
 from simulation.trading_floor import TradingFloor
 from sources.app import dues, ticker
 from sources.recording import Columns, heading, rows
-from sources.replay import Speed, replayed
+from sources.replay import Speed, recorded_ticks
 from sources.settings import Settings
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -42,6 +42,8 @@ class Line:
         self.distortion = Distortion(of)
         self._loop, self._floor = loop, floor
         self._triggers: dict[int, list[Callable[[], None]]] = {}
+        self._next: Tick | Make
+        self._plan: Plan
         recording = config.recordings.get(of.symbol)
         if recording is not None:
             self._plan = _recorded_plan(recorded(recording, of, loop.start), loop.start)
@@ -66,21 +68,24 @@ class Line:
     def _await_next(self) -> None:
         found = next(self._plan, None)
         if found is not None:
-            due, make = found
-            self._loop.at(due, TICK, lambda: self._emit(make))
+            due, self._next = found
+            self._loop.at(due, TICK, self._emit)
 
-    def _emit(self, make: Callable[[], Tick]) -> None:
+    def _emit(self) -> None:
         self.made += 1
-        for action in self._triggers.pop(self.made, ()):
-            action()
-        told = self.distortion.applied(make(), self._loop.seconds)
+        if self._triggers:
+            for action in self._triggers.pop(self.made, ()):
+                action()
+        tick = self._next if isinstance(self._next, Tick) else self._next()
+        told = self.distortion.applied(tick, self._loop.now / 1e6)
         if told is not None:
             self._floor.hear(self.symbol, told)
         self._await_next()
 
 
-Plan = Iterator[tuple[int, Callable[[], Tick]]]
-"""When each tick is due, in microseconds from the start, and what makes it."""
+Make = Callable[[], Tick]
+Plan = Iterator[tuple[int, Tick | Make]]
+"""When each tick is due, in microseconds from the start, and the tick, or what makes it then."""
 
 
 def _live_plan(settings: Settings, seed: int, loop: EventLoop) -> Plan:
@@ -89,7 +94,7 @@ def _live_plan(settings: Settings, seed: int, loop: EventLoop) -> Plan:
 
 
 def _recorded_plan(ticks: Iterator[Tick], start: datetime) -> Plan:
-    return (((tick.time - start) // _MICROSECOND, lambda tick=tick: tick) for tick in ticks)  # type: ignore[misc]
+    return (((tick.time - start) // _MICROSECOND, tick) for tick in ticks)
 
 
 def recorded(config: RecordingConfig, of: Instrument, start: datetime) -> Iterator[Tick]:
@@ -107,7 +112,7 @@ def recorded(config: RecordingConfig, of: Instrument, start: datetime) -> Iterat
     columns = Columns(price=config.column, time=time, volume=volume)
     found = rows(path, columns, lowest=of.tick_size / 2)
     speed = Speed(interval_s=config.interval_s)
-    return (tick for _, tick in replayed(found, of, speed, start))
+    return recorded_ticks(found, of, start, speed.interval_s or 0.0)
 
 
 def first_time(config: RunConfig) -> datetime:

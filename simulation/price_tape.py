@@ -1,5 +1,6 @@
 """The price that traders make, tick by tick, held against what real prices are known to do."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from market.events import Fact, Tick, Trade
@@ -25,9 +26,13 @@ class PriceTape(EventLog):
         self.prices: list[float] = []
         self.volumes: list[float] = []
 
-    def write(self, fact: Fact) -> None:
-        """Add a line for a fact, and a price for a tick; none before the first trade."""
-        super().write(fact)
+    def take(self, facts: Sequence[Fact]) -> None:
+        """Add a line for each fact, and a price for a tick; none before the first trade."""
+        super().take(facts)
+        for fact in facts:
+            self._see(fact)
+
+    def _see(self, fact: Fact) -> None:
         if isinstance(fact, Trade):
             if fact.symbol == self._symbol:
                 self._last = float(fact.price)

@@ -1,6 +1,7 @@
 """What a run leaves behind: equity, prices and fills over time, and the sums of them all."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import sqrt
@@ -65,14 +66,13 @@ class _Range:
     low: Decimal | None = None
     high: Decimal | None = None
 
-    def see(self, price: Decimal) -> None:
-        if self.last is None:
-            self.first = self.low = self.high = price
-        elif self.low is None or price < self.low:
-            self.low = price
-        elif self.high is None or price > self.high:
-            self.high = price
-        self.last = price
+    def see(self, points: Sequence[tuple[float, Decimal]]) -> None:
+        prices = [price for _, price in points]
+        low, high = min(prices), max(prices)
+        if self.low is None or self.high is None:
+            self.first, self.low, self.high = prices[0], low, high
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.last = prices[-1]
 
 
 class Instrument:
@@ -87,6 +87,18 @@ class Instrument:
         self.volume = ZERO
         self.states: Counter[State] = Counter()
         self.halts = 0
+
+    def quote(self, points: Sequence[tuple[float, Decimal]]) -> None:
+        """Take times and prices of its source."""
+        self.ticks += len(points)
+        self.quoted.see(points)
+        self.path.extend(len(points), lambda n: (points[n][0], float(points[n][1])))
+
+    def trade(self, points: Sequence[tuple[float, Decimal]]) -> None:
+        """Take times and prices of trades."""
+        self.trade_count += len(points)
+        self.traded.see(points)
+        self.trades.extend(len(points), lambda n: (points[n][0], float(points[n][1])))
 
     def result(self, faults: int) -> MarketResult:
         """Return what became of it."""
@@ -131,28 +143,38 @@ class Recorder:
 
     def published(self, fact: Fact, seconds: float) -> None:
         """Take a fact that everyone is told."""
+        self.take((fact,), (seconds,))
+
+    def take(self, facts: Sequence[Fact], seconds: Sequence[float]) -> None:
+        """Take what happened, in its order, each fact with its time."""
+        quoted: _Points = defaultdict(list)
+        traded: _Points = defaultdict(list)
+        for fact, time in zip(facts, seconds, strict=True):
+            if isinstance(fact, Tick):
+                quoted[fact.symbol].append((time, fact.price))
+            elif isinstance(fact, Trade):
+                traded[fact.symbol].append((time, fact.price))
+                self.instruments[fact.symbol].volume += fact.quantity
+            else:
+                self._other(fact, time)
+        for symbol, points in quoted.items():
+            self.instruments[symbol].quote(points)
+        for symbol, points in traded.items():
+            self.instruments[symbol].trade(points)
+
+    def _other(self, fact: Fact, seconds: float) -> None:
         match fact:
-            case Tick():
-                of = self.instruments[fact.symbol]
-                of.ticks += 1
-                of.quoted.see(fact.price)
-                of.path.add((seconds, float(fact.price)))
-            case Trade():
-                self._traded(fact, seconds)
+            case OrderFilled():
+                self._filled(fact, seconds)
             case SourceState():
                 self.instruments[fact.symbol].states[fact.state] += 1
             case TradingStateChanged(state=TradingState.HALTED):
                 self.instruments[fact.symbol].halts += 1
 
-    def filled(self, fill: OrderFilled, seconds: float) -> None:
-        """Take a fill of an agent."""
+    def _filled(self, fill: OrderFilled, seconds: float) -> None:
         if (kept := self.fills.get(fill.account)) is not None:
             price, quantity = float(fill.price), float(fill.quantity)
             kept.add(Fill(seconds, fill.account, fill.symbol, fill.side, price, quantity))
 
-    def _traded(self, trade: Trade, seconds: float) -> None:
-        of = self.instruments[trade.symbol]
-        of.trade_count += 1
-        of.volume += trade.quantity
-        of.traded.see(trade.price)
-        of.trades.add((seconds, float(trade.price)))
+
+_Points = defaultdict[str, list[tuple[float, Decimal]]]

@@ -1,11 +1,13 @@
 """The live risk engine on virtual time: the facts of the stream in, a report now and then."""
 
+from collections.abc import Iterable
 from math import sqrt
 from typing import Final
 
 from exchange.accounts import AccountView
-from market.events import Fact
+from market.events import Fact, SourceState, Tick
 from market.feed import FeedOpened
+from market.orders import TradingStateChanged
 from market.settings import Environment
 from market.values import Symbol
 from risk.errors import UnavailableError
@@ -17,7 +19,7 @@ from simulation.results import RiskResult
 from simulation.series import Series
 
 LEVELS: Final = ("0.95", "0.99")
-MOST_WAITING: Final = 1024
+HEARD: Final = (Tick, SourceState, TradingStateChanged)
 
 
 class Watched:
@@ -73,17 +75,15 @@ class RiskWatch:
         self.monitor.put(settings.portfolio)
         self.watched = {settings.portfolio.name: Watched(settings.portfolio.name)}
         self.monitor.take(FeedOpened())
-        self._waiting: list[Fact] = []
 
-    def hear(self, fact: Fact) -> None:
-        """Take a fact of the stream, before it is asked for anything."""
-        self._waiting.append(fact)
-        if len(self._waiting) >= MOST_WAITING:
-            self._catch_up()
+    def hear(self, facts: Iterable[Fact]) -> None:
+        """Take facts of the stream in; those that risk has no use for are left out."""
+        for fact in facts:
+            if isinstance(fact, HEARD):
+                self.monitor.take(fact)
 
     def follow(self, account: AccountView) -> None:
         """Follow an account as it stands now."""
-        self._catch_up()
         name = f"account:{account.account}"
         assets = tuple(
             Asset(Symbol(each.symbol), Weight(float(each.quantity)))
@@ -102,18 +102,12 @@ class RiskWatch:
 
     def report(self, seconds: float) -> None:
         """Take a report of every portfolio; what the monitor has no data for is left out."""
-        self._catch_up()
         self.monitor.news()
         for name, watched in self.watched.items():
             try:
                 watched.take(self.monitor.report(name), seconds)
             except UnavailableError:  # nothing is known of the market yet
                 continue
-
-    def _catch_up(self) -> None:
-        for fact in self._waiting:
-            self.monitor.take(fact)
-        self._waiting.clear()
 
     def results(self) -> tuple[RiskResult, ...]:
         """Return the sums of every portfolio."""

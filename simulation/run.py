@@ -1,7 +1,7 @@
 """One run: sources, exchange, agents and risk, the live ones, wired on virtual time."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -14,16 +14,18 @@ from exchange.accounts import AccountView
 from exchange.settings import Settings as ExchangeSettings
 from market.clock import ManualClock
 from market.events import BookUpdate, Fact, SourceState, Tick, Trade
-from market.orders import Command, HaltTrading, OrderFact, OrderFilled, PlaceOrder, ResumeTrading
+from market.orders import HaltTrading, OrderFact, PlaceOrder, ResumeTrading
 from market.values import Symbol
 from market.wire import encode
 from simulation.actions import AnyEvent, events
 from simulation.assertions import Assertion, failures, never_came
+from simulation.chronicle import Chronicle
 from simulation.config import DAY_S, RunConfig
+from simulation.courier import Courier
 from simulation.distortion import Distortion
 from simulation.errors import ConfigError
 from simulation.event_log import EventLog
-from simulation.event_loop import ACTION, COMMAND, HEARING, REPORT, SAMPLE, EventLoop
+from simulation.event_loop import ACTION, REPORT, SAMPLE, EventLoop
 from simulation.line import Line, first_time
 from simulation.participant import Participant
 from simulation.recorder import Recorder
@@ -35,6 +37,7 @@ ZERO: Final = Decimal(0)
 BREATHS: Final = 500  # times that a run tells how far it is
 
 Progress = Callable[[float], None]
+Deliver = Callable[[Fact], None]
 
 
 class Simulation:
@@ -65,7 +68,9 @@ class Simulation:
         self.recorder = Recorder(symbols, tuple(self.participants))
         self.risk = RiskWatch(env) if config.risk.on else None
         self._check_assertions(symbols)
-        self._hearers = self._audience(symbols)
+        self._chronicle = Chronicle(self.loop, self._write_down)
+        self._couriers: dict[str, Courier] = {}
+        self._hearers: dict[tuple[type[Fact], str], list[Deliver]] = {}
         asks_books = any("book" in agent.config.events for agent in self.participants.values())
         self.floor = TradingFloor(
             settings,
@@ -80,6 +85,11 @@ class Simulation:
             symbol: Line(config, env, of, seed, self.loop, self.floor)
             for symbol, of in settings.instruments.items()
         }
+        self._couriers = {
+            name: Courier(agent, self.loop, self.floor.execute)
+            for name, agent in self.participants.items()
+        }
+        self._hearers = self._audience(symbols)
         self._open_accounts()
         for event in events(config.event):
             self._schedule(event)
@@ -87,17 +97,20 @@ class Simulation:
     def run(self, progress: Progress = lambda _: None) -> RunResult:
         """Run to the end and return what it came to; ``progress`` hears the share that is done."""
         until = round(self.config.days * DAY_S * 1e6) - 1
-        for agent in self.participants.values():
-            self._deliver(agent, self.floor.snapshot(agent.symbols))
+        for name, agent in self.participants.items():
+            self._couriers[name].deliver(self.floor.snapshot(agent.symbols))
         for line in self.lines.values():
             line.begin()
         self.loop.at(0, SAMPLE, self._sample)
         if self.risk is not None:
             self.loop.after(self._report_us, REPORT, self._report)
-        with _little_garbage():
-            for breath in range(1, BREATHS + 1):
-                self.loop.run(until * breath // BREATHS)
-                progress(breath / BREATHS)
+        try:
+            with _little_garbage():
+                for breath in range(1, BREATHS + 1):
+                    self.loop.run(until * breath // BREATHS)
+                    progress(breath / BREATHS)
+        finally:
+            self._chronicle.catch_up()
         return self._result()
 
     # -- stage -----------------------------------------------------------------------------------
@@ -170,54 +183,40 @@ class Simulation:
 
     # -- facts -----------------------------------------------------------------------------------
 
-    def _audience(self, symbols: tuple[Symbol, ...]) -> dict[tuple[str, str], list[Participant]]:
+    def _audience(self, symbols: tuple[Symbol, ...]) -> dict[tuple[type[Fact], str], list[Deliver]]:
         """Return who hears what, in the order of the names."""
-        kinds = (Tick.kind, Trade.kind, SourceState.kind, BookUpdate.kind)
+        kinds = (Tick, Trade, SourceState, BookUpdate)
         return {
             (kind, symbol): [
-                agent
-                for agent in self.participants.values()
-                if kind in agent.config.events and symbol in agent.symbols
+                self._couriers[name].deliver
+                for name, agent in self.participants.items()
+                if kind.kind in agent.config.events and symbol in agent.symbols
             ]
             for kind in kinds
             for symbol in symbols
         }
 
     def _publish(self, fact: Fact) -> None:
-        self.log.write(fact)
-        self.recorder.published(fact, self.loop.seconds)
-        if self.risk is not None and not isinstance(fact, Trade):
-            self.risk.hear(fact)
-        for agent in self._hearers.get((fact.kind, fact.subject), ()):
-            self._deliver(agent, fact)
+        self._chronicle.note(fact)
+        for deliver in self._hearers.get((type(fact), fact.subject), ()):
+            deliver(fact)
 
     def _show(self, book: BookUpdate) -> None:
-        for agent in self._hearers[book.kind, book.symbol]:
-            self._deliver(agent, book)
+        for deliver in self._hearers[BookUpdate, book.symbol]:
+            deliver(book)
 
     def _tell(self, fact: OrderFact) -> None:
-        self.log.write(fact)
-        if isinstance(fact, OrderFilled):
-            self.recorder.filled(fact, self.loop.seconds)
-        agent = self.participants.get(fact.account)
-        if agent is not None:
-            self._deliver(agent, fact)
+        self._chronicle.note(fact)
+        courier = self._couriers.get(fact.account)
+        if courier is not None:
+            courier.deliver(fact)
 
-    def _deliver(self, agent: Participant, fact: Fact) -> None:
-        """Have the agent hear a fact: now, or when it gets there, never before an earlier one."""
-        if not agent.is_far:
-            self._heard(agent, fact)
-            return
-        agent.heard_at = max(agent.heard_at, self.loop.now + agent.hearing.draw())
-        self.loop.at(agent.heard_at, HEARING, lambda: self._heard(agent, fact))
-
-    def _heard(self, agent: Participant, fact: Fact) -> None:
-        for command in agent.hear(fact):
-            agent.sent_at = max(agent.sent_at, self.loop.now + agent.latency.draw())
-            self.loop.at(agent.sent_at, COMMAND, partial(self._carry_out, agent.name, command))
-
-    def _carry_out(self, account: str, command: Command) -> None:
-        self.floor.execute(account, command)
+    def _write_down(self, facts: Sequence[Fact], seconds: Sequence[float]) -> None:
+        """Take what happened into the log, the figures and risk."""
+        self.log.take(facts)
+        self.recorder.take(facts, seconds)
+        if self.risk is not None:
+            self.risk.hear(facts)
 
     # -- figures ---------------------------------------------------------------------------------
 
@@ -234,6 +233,7 @@ class Simulation:
     def _report(self) -> None:
         if self.risk is None:
             return
+        self._chronicle.catch_up()
         if self.config.risk.accounts:
             for name in self.participants:
                 if (account := self.floor.venue.account(name)) is not None:

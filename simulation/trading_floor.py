@@ -87,7 +87,7 @@ class TradingFloor:
             clock=loop.clock,
             stale_after_s=settings.stale_after_s,
             on_tick=self._on_tick,
-            now=lambda: loop.seconds,
+            now=loop.time,
         )
         self._carry_out(OpenVenue(charter=charter))
         for symbol in charter.sourced:
@@ -154,7 +154,8 @@ class TradingFloor:
     def _on_tick(self, tick: Tick) -> None:
         self._silent.discard(tick.symbol)
         self._carry_out(MoveReference(symbol=tick.symbol, price=tick.price))
-        self._watch_later()
+        if self._watch_at <= self._loop.now:
+            self._watch_later()
 
     def _refused(self, account: str, command: Command, refusal: Refusal) -> OrderFact:
         """Return the fact that a command was refused; an order that was never taken has no id."""
@@ -184,14 +185,14 @@ class TradingFloor:
 
     def _route(self, fact: Fact) -> None:
         """Tell a fact to those whom the live exchange tells it."""
-        if isinstance(fact, OrderFact):
-            if fact.account not in UNLIMITED:
-                self._tell(fact)
-        elif isinstance(fact, Trade):
+        kind = type(fact)
+        if kind is Trade:
             self.trades += 1
             self.publish(fact)
-        elif isinstance(fact, TradingStateChanged):
+        elif kind is TradingStateChanged:
             self.publish(fact)
+        elif isinstance(fact, OrderFact) and fact.account not in UNLIMITED:
+            self._tell(fact)
 
     def _show(self, books: Callable[[BookUpdate], None]) -> None:
         for symbol in self.venue.symbols:

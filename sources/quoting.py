@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from market.errors import InvalidValueError
-from market.values import Instrument
+from market.values import Instrument, Ruler
 from sources.processes import IntradayProfile
 
 LIMIT: Final = Decimal(10) ** 12  # what the market can hold stays below it
@@ -22,7 +22,27 @@ def quoted(price: float, instrument: Instrument) -> Decimal:
     Raises:
         InvalidValueError: the price is not a number.
     """
-    return instrument.price(rounded(price, instrument.tick_size))
+    return Rounding("price", instrument.tick_size).nearest(Decimal(price))
+
+
+class Rounding(Ruler):
+    """Puts numbers on the grid of a step, one after another."""
+
+    __slots__ = ("_most",)
+
+    def __init__(self, what: str, step: Decimal) -> None:
+        super().__init__(what, step)
+        self._most = LIMIT - step
+
+    def nearest(self, value: Decimal) -> Decimal:
+        """Return what is next to ``value`` on the grid, as `rounded` has it.
+
+        Raises:
+            InvalidValueError: the value is not a number.
+        """
+        if self.is_decimal and value.is_finite() and self.step <= value < self._most:
+            return value.quantize(self.step, ROUND_HALF_EVEN)
+        return self.written(rounded(value, self.step))
 
 
 def rounded(value: float | Decimal, step: Decimal) -> Decimal:
@@ -56,7 +76,7 @@ class Volumes:
         lot_value = float(start * instrument.lot_size)
         self._clip = 10 ** max(0, round(log10(CLIP_VALUE / lot_value)))
         self._lot, self._rng = instrument.lot_size, rng
-        self._instrument = instrument
+        self._grid = Ruler("quantity", instrument.lot_size)
         self._profile = profile if profile is not None and profile.depth else None
 
     def draw(self, time: datetime) -> Decimal:
@@ -64,7 +84,7 @@ class Volumes:
         lots = self._clip * (1 + int(self._rng.random() * CLIPS_MAX))
         if self._profile is not None:
             lots = max(1, round(lots * self._profile.weight(_share_of_day(time))))
-        return self._instrument.quantity(lots * self._lot)
+        return self._grid.written(lots * self._lot)
 
 
 def _share_of_day(time: datetime) -> float:

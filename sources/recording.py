@@ -3,15 +3,16 @@
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from market.errors import MarketError
 from sources.quoting import LIMIT
@@ -49,8 +50,7 @@ class Columns:
     volume: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True, gc=False):
     """A recorded price, above 0; its volume, at least 0; its time, in UTC, never falling."""
 
     line: int
@@ -103,36 +103,40 @@ class _Form:
     def __init__(
         self, path: Path, names: tuple[str, ...], columns: Columns, lowest: Decimal
     ) -> None:
-        for wanted in (columns.price, columns.time, columns.volume):
-            if wanted is not None and wanted not in names:
-                raise RecordingError(path, f"no column {wanted!r} among {', '.join(names)}")
-        self._path, self._names, self._columns, self._lowest = path, names, columns, lowest
+        self._path, self._names, self._lowest = path, names, lowest
+        self._price = self._place(columns.price)
+        self._time = None if columns.time is None else self._place(columns.time)
+        self._volume = None if columns.volume is None else self._place(columns.volume)
 
     def row(self, line: int, values: list[str], last: datetime | None) -> Row:
         """Return the values as a row; raise BadRowError that says what is wrong with them."""
         if len(values) != len(self._names):
             problem = f"{len(values)} columns where the heading has {len(self._names)}"
             raise BadRowError(self._path, line, problem)
-        cells = dict(zip(self._names, values, strict=True))
-        read, columns = partial(self._read, line, cells), self._columns
-        price = read(columns.price, _price)
+        price = self._read(line, values, self._price, _price)
         if price < self._lowest:
-            problem = f"{columns.price} {price} is below {self._lowest}, half a tick"
+            problem = f"{self._names[self._price]} {price} is below {self._lowest}, half a tick"
             raise BadRowError(self._path, line, problem)
-        volume = None if columns.volume is None else read(columns.volume, _volume)
-        time = None if columns.time is None else read(columns.time, _time)
-        if time is not None and last is not None and time < last:
-            raise BadRowError(self._path, line, f"{columns.time} goes back to {time}")
+        volume = None if self._volume is None else self._read(line, values, self._volume, _volume)
+        if self._time is None:
+            return Row(line=line, price=price, volume=volume)
+        time = self._read(line, values, self._time, _time)
+        if last is not None and time < last:
+            raise BadRowError(self._path, line, f"{self._names[self._time]} goes back to {time}")
         return Row(line=line, price=price, volume=volume, time=time)
 
-    def _read(
-        self, line: int, cells: Mapping[str, str], name: str, cast: Callable[[str], Cell]
-    ) -> Cell:
-        text = cells[name].strip()
+    def _place(self, name: str) -> int:
+        if name not in self._names:
+            raise RecordingError(self._path, f"no column {name!r} among {', '.join(self._names)}")
+        return len(self._names) - 1 - self._names[::-1].index(name)
+
+    def _read(self, line: int, values: list[str], at: int, cast: Callable[[str], Cell]) -> Cell:
+        text = values[at].strip()
         try:
             return cast(text)
         except (ValueError, OverflowError, InvalidOperation) as error:
-            raise BadRowError(self._path, line, f"{name} {text[:40]!r}: {error}") from error
+            problem = f"{self._names[at]} {text[:40]!r}: {error}"
+            raise BadRowError(self._path, line, problem) from error
 
 
 def _price(text: str) -> Decimal:
@@ -154,7 +158,7 @@ def _number(text: str) -> Decimal:
         value = Decimal(text)
     except InvalidOperation as error:
         raise ValueError("not a number") from error
-    if not value.is_finite() or abs(value) >= LIMIT:
+    if not value.is_finite() or not -LIMIT < value < LIMIT:
         raise ValueError("not a number below 10^12")
     return value
 
@@ -163,6 +167,8 @@ def _time(text: str) -> datetime:
     """Return a time in UTC from ISO 8601, or from seconds, milliseconds or microseconds of 1970."""
     if not text.replace(".", "", 1).isdecimal():
         time = datetime.fromisoformat(text)
+        if time.tzinfo is UTC:
+            return time
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     value = Decimal(text)
     for bound, factor in UNITS:
@@ -182,13 +188,10 @@ class _Lines:
         return self._rows.line_num
 
     def __iter__(self) -> Iterator[list[str]]:
-        while True:
-            try:
-                yield next(self._rows)
-            except StopIteration:
-                return
-            except (OSError, EOFError, zlib.error, csv.Error) as error:
-                raise BadRowError(self._path, self.number + 1, str(error)) from error
+        try:
+            yield from self._rows
+        except (OSError, EOFError, zlib.error, csv.Error) as error:
+            raise BadRowError(self._path, self.number + 1, str(error)) from error
 
 
 def _heading(path: Path, lines: _Lines) -> tuple[str, ...]:

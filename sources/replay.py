@@ -8,7 +8,7 @@ from decimal import Decimal
 from market.errors import InvalidValueError
 from market.events import Tick
 from market.values import Instrument
-from sources.quoting import rounded
+from sources.quoting import Rounding
 from sources.recording import Row
 
 
@@ -34,27 +34,32 @@ class Speed:
 def replayed(
     recorded: Iterator[Row], instrument: Instrument, speed: Speed, start: datetime
 ) -> Iterator[tuple[float, Tick]]:
-    """Yield each tick of a recording with the second, from the first, at which it is due.
+    """Yield each of the `recorded_ticks` with the second, from the first, at which it is due."""
+    first: datetime | None = None
+    for tick in recorded_ticks(recorded, instrument, start, speed.interval_s or 0.0):
+        first = first or tick.time
+        elapsed = (tick.time - first).total_seconds()
+        yield elapsed / speed.factor if speed.factor else 0.0, tick
+
+
+def recorded_ticks(
+    recorded: Iterator[Row], instrument: Instrument, start: datetime, interval_s: float
+) -> Iterator[Tick]:
+    """Yield the ticks of a recording.
 
     Prices are rounded to the tick grid, volumes to the lot grid, half to even; a volume is at least
     one lot, also where none was recorded. A tick carries the time that was recorded, so that risk
     sees the market's time whatever the speed; in a recording without times, the first tick is of
-    ``start`` and the others follow by the interval.
+    ``start`` and the others follow by ``interval_s``.
     """
-    first: datetime | None = None
-    for number, row in enumerate(recorded):
-        time = row.time or start + timedelta(seconds=number * (speed.interval_s or 0.0))
-        first = first or time
-        elapsed = (time - first).total_seconds()
-        due = elapsed / speed.factor if speed.factor else 0.0
-        yield due, _tick(row, instrument, time, number + 1)
-
-
-def _tick(row: Row, instrument: Instrument, time: datetime, seq: int) -> Tick:
-    return Tick(
-        symbol=instrument.symbol,
-        price=instrument.price(rounded(row.price, instrument.tick_size)),
-        volume=instrument.quantity(rounded(row.volume or Decimal(0), instrument.lot_size)),
-        time=time,
-        seq=seq,
-    )
+    price = Rounding("price", instrument.tick_size).nearest
+    volume = Rounding("quantity", instrument.lot_size).nearest
+    least = volume(Decimal(0))
+    for seq, row in enumerate(recorded, 1):
+        yield Tick(
+            symbol=instrument.symbol,
+            price=price(row.price),
+            volume=least if row.volume is None else volume(row.volume),
+            time=row.time or start + timedelta(seconds=(seq - 1) * interval_s),
+            seq=seq,
+        )

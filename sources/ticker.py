@@ -9,7 +9,7 @@ from market.clock import Clock
 from market.events import Tick
 from market.values import Instrument
 from sources.processes import Hawkes
-from sources.quoting import Volumes, quoted
+from sources.quoting import Rounding, Volumes, quoted
 
 
 class Ticker:
@@ -18,7 +18,8 @@ class Ticker:
     def __init__(
         self, instrument: Instrument, prices: Iterator[float], volumes: Volumes, clock: Clock
     ) -> None:
-        self._instrument, self._prices = instrument, prices
+        self._symbol, self._prices = instrument.symbol, prices
+        self._grid = Rounding("price", instrument.tick_size)
         self._volumes, self._clock = volumes, clock
         self._time, self.made = clock.now(), 0
 
@@ -27,8 +28,8 @@ class Ticker:
         self._time = max(self._time, self._clock.now())
         self.made += 1
         return Tick(
-            symbol=self._instrument.symbol,
-            price=quoted(next(self._prices), self._instrument),
+            symbol=self._symbol,
+            price=self._grid.nearest(Decimal(next(self._prices))),
             volume=self._volumes.draw(self._time),
             time=self._time,
             seq=self.made,

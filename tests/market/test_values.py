@@ -1,3 +1,4 @@
+import re
 from decimal import Decimal
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.errors import InvalidSymbolError, InvalidValueError, MarketError, OffGridError
-from market.values import Side, on_grid, symbol
+from market.values import Ruler, Side, on_grid, symbol
 from tests.builders import an_instrument
 
 
@@ -87,3 +88,18 @@ def test_an_instrument_needs_grids_that_make_sense(step: str) -> None:
 def test_equal_steps_write_each_its_own_decimals() -> None:
     written = [str(on_grid("price", Decimal(70), Decimal(step))) for step in ("7", "7.0", "1E+1")]
     assert written == ["70", "70.0", "70"]
+
+
+@pytest.mark.parametrize("step", ["0.01", "1", "1E+1", "0.25", "1E-12"])
+@pytest.mark.parametrize(
+    "value", ["7", "7.00", "7.25", "10", "1E+1", "0", "-1.00", "1E-12", "1e12", "NaN", "Infinity"]
+)
+def test_a_ruler_writes_what_the_grid_does(step: str, value: str) -> None:
+    ruler = Ruler("price", Decimal(step))
+    try:
+        written = str(on_grid("price", Decimal(value), Decimal(step)))
+    except OffGridError as error:
+        with pytest.raises(OffGridError, match=re.escape(str(error))):
+            ruler.written(Decimal(value))
+    else:
+        assert str(ruler.written(Decimal(value))) == written

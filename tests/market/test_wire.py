@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from market.errors import GarbledEventError
 from market.events import Fact, Gap, Lagging, Shutdown, Snapshot, SourceState, State, Tick
+from market.orders import PlaceOrder
 from market.sse import EventDecoder, Message
-from market.values import Symbol
-from market.wire import Decoder, EventId, comment, encode, frame
+from market.values import Side, Symbol
+from market.wire import Decoder, EventId, comment, encode, encode_many, frame
 from tests.builders import NOON, a_book, a_source_state, a_tick, a_trade
 
 EVERY_FACT: list[Fact] = [
@@ -75,6 +76,19 @@ def test_every_time_of_a_fact_has_its_microseconds() -> None:
     told = encode([tick, state, tick])
 
     assert told.count(b".000000Z") == 3
+
+
+@pytest.mark.parametrize("micros", [0, 1, 123_000])
+def test_many_facts_at_once_are_written_as_each_would_be(micros: int) -> None:
+    at = NOON.replace(microsecond=micros)
+    looks_like = Gap(since="a", until="b", missed=1, reason='"time":"2026-01-01T00:00:00Z"\n12:00Z')
+    expiring = PlaceOrder(
+        account="Z", symbol=Symbol("BTC"), side=Side.BUY, quantity=Decimal(1), expire_time=at
+    )
+    facts = [msgspec.structs.replace(a_tick(), time=at), *EVERY_FACT, looks_like, expiring]
+
+    assert encode_many(facts) == [encode(fact) for fact in facts]
+    assert encode_many([]) == []
 
 
 def test_a_tick_on_the_wire_is_what_the_contract_says() -> None:

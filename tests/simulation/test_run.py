@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from simulation.journal import journal
 from simulation.results import RiskResult
 from simulation.risk_watch import RiskWatch
 from simulation.run import Simulation
+from simulation.series import Series
 from tests.simulation.runs import a_config, ran
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,8 +161,6 @@ def test_a_simulated_journal_is_one_that_the_exchange_can_replay(tmp_path: Path)
 
 
 def test_memory_does_not_grow_with_the_days() -> None:
-    from simulation.series import Series
-
     series: Series[int] = Series(64)
     for number in range(100_000):
         series.add(number)
@@ -170,6 +170,18 @@ def test_memory_does_not_grow_with_the_days() -> None:
     assert series.points == sorted(series.points)
     gaps = {b - a for a, b in zip(series.points, series.points[1:], strict=False)}
     assert len(gaps) == 1
+
+
+def test_a_series_keeps_of_many_points_what_it_would_keep_one_by_one() -> None:
+    single: Series[int] = Series(8)
+    many: Series[int] = Series(8)
+    for count in (3, 1, 0, 9, 40, 2, 100):
+        first = single.seen
+        for number in range(first, first + count):
+            single.add(number)
+        many.extend(count, lambda n, first=first: first + n)
+
+    assert many.points == single.points
 
 
 def test_closed_orders_are_forgotten_so_that_memory_is_flat_in_the_days() -> None:
@@ -187,7 +199,13 @@ def test_risk_that_takes_facts_in_batches_reports_what_it_would_tick_by_tick() -
     batched, at_once = RiskWatch(config.environment), RiskWatch(config.environment)
     with EventLog() as log:
         market = Simulation(config, 7, log)
-        market.risk = Both(batched, at_once)
+        market.risk, publish = Both(batched, at_once), market.floor.publish
+
+        def published(fact: Fact) -> None:
+            at_once.hear([fact])
+            publish(fact)
+
+        market.floor.publish = published
         market.run()
 
     assert batched.watched["default"].path.points == at_once.watched["default"].path.points
@@ -195,15 +213,13 @@ def test_risk_that_takes_facts_in_batches_reports_what_it_would_tick_by_tick() -
 
 
 class Both(RiskWatch):
-    """Two watches that hear the same: one when it is asked, the other at every fact."""
+    """Two watches that report together; what happened in between is told to the first alone."""
 
     def __init__(self, batched: RiskWatch, at_once: RiskWatch) -> None:
         self.both = batched, at_once
 
-    def hear(self, fact: Fact) -> None:
-        batched, at_once = self.both
-        batched.hear(fact)
-        at_once.monitor.take(fact)
+    def hear(self, facts: Iterable[Fact]) -> None:
+        self.both[0].hear(facts)
 
     def report(self, seconds: float) -> None:
         for each in self.both:
