@@ -1,6 +1,7 @@
 """The exchange over HTTP: what the page asks for that no stream carries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple, TypeVar
@@ -23,17 +24,19 @@ TRIES: Final = 4
 
 
 class ExchangeAwayError(MarketError):
-    """The exchange did not answer, or not what it should; ``type`` is its own word for that."""
+    """The exchange did not answer, or not what it should; ``said`` is its own word for that."""
 
-    def __init__(self, problem: str, status: int = 0, type: str = "") -> None:
+    def __init__(self, problem: str, status: int = 0, said: "Problem | None" = None) -> None:
         super().__init__(problem)
-        self.problem, self.status, self.type = problem, status, type
+        self.problem, self.status, self.said = problem, status, said or Problem()
 
 
 class Problem(msgspec.Struct, frozen=True):
     """Why the exchange refused something, as far as it matters here."""
 
     type: str = ""
+    detail: str = ""
+    field: str = ""
 
 
 class CandleSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,11 +74,14 @@ class ExchangeClient:
         """Return an answer as the type that is wanted; raise ExchangeAwayError without it."""
         return self._decoded(path, await self._answer(path, query, headers), wanted)
 
-    async def page(self, path: str, wanted: type[T]) -> tuple[T, str]:
-        """Return a page, and the path of the next one, "" when there is none."""
-        answer = await self._answer(path)
-        following = answer.links.get("next", {}).get("url", "")
-        return self._decoded(path, answer, wanted), following
+    async def pages(
+        self, path: str, wanted: type[T], headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[T, None]:
+        """Yield one page after the other; raise ExchangeAwayError where one does not come."""
+        while path:
+            answer = await self._answer(path, headers=headers)
+            yield self._decoded(path, answer, wanted)
+            path = answer.links.get("next", {}).get("url", "")
 
     async def forward(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
@@ -102,7 +108,7 @@ class ExchangeClient:
             raise ExchangeAwayError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         if answer.status_code != 200:
             status = answer.status_code
-            raise ExchangeAwayError(f"HTTP status {status}", status, _type_of(answer))
+            raise ExchangeAwayError(f"HTTP status {status}", status, _problem_in(answer))
         return answer
 
     def _decoded(self, path: str, answer: httpx.Response, wanted: type[T]) -> T:
@@ -211,7 +217,7 @@ class Archive:
         try:
             found = await self._pages(query, count)
         except ExchangeAwayError as error:
-            if error.status not in {404, 405} or error.type.startswith("unknown-"):
+            if error.status not in {404, 405} or error.said.type.startswith("unknown-"):
                 raise
             self._has_candles = False
             return None
@@ -223,11 +229,11 @@ class Archive:
         forward = "from" in query
         found: list[CandleSeen] = []
         path = f"/candles?{urlencode(query)}"
-        while path:
-            page, path = await self._exchange.page(path, list[CandleSeen])
-            found = [*found, *page] if forward else [*page, *found]
-            if len(found) >= count or not page:
-                break
+        async with aclosing(self._exchange.pages(path, list[CandleSeen])) as pages:
+            async for page in pages:
+                found = [*found, *page] if forward else [*page, *found]
+                if len(found) >= count:
+                    break
         return found[:count] if forward else found[-count:]
 
 
@@ -255,11 +261,11 @@ def _written(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _type_of(answer: httpx.Response) -> str:
+def _problem_in(answer: httpx.Response) -> Problem:
     try:
-        return msgspec.json.decode(answer.content, type=Problem).type
+        return msgspec.json.decode(answer.content, type=Problem)
     except msgspec.DecodeError:
-        return ""
+        return Problem()
 
 
 def _newest(ticks: list[Tick]) -> int:

@@ -1,17 +1,19 @@
 """The fills of an account from before its stream was read."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 
 from charts.exchange_client import ExchangeClient
 from market.events import Trade
 
-MOST_TRADES: Final = 1000
-MOST_ORDERS: Final = 1000  # of an answer, the newest first
+MOST_TRADES: Final = 10_000
+MOST_ORDERS: Final = 10_000
 
 
 class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +55,13 @@ async def past_fills(
     ``time`` is that of the trade, None where the exchange no longer tells it. Raise
     ExchangeAwayError when it does not answer.
     """
-    orders = await exchange.get("/orders", list[OrderPast], {"account": account}, headers)
+    orders = await _orders(exchange, account, headers)
     found: dict[str, list[dict[str, Any]]] = {}
     since = [orders[-1].time.timestamp()] if len(orders) >= MOST_ORDERS else []
     for symbol in sorted({order.symbol for order in orders if order.fills}):
-        times = await _times(exchange, symbol)
-        fills = [
-            _shown(account, order, fill, times)
-            for order in orders
-            if order.symbol == symbol
-            for fill in order.fills
-        ]
+        filled = [(each, fill) for each in orders if each.symbol == symbol for fill in each.fills]
+        times = await _times(exchange, symbol, min(fill.trade_id for _, fill in filled))
+        fills = [_shown(account, order, fill, times) for order, fill in filled]
         found[symbol] = sorted(fills, key=lambda fill: (fill["trade_id"], fill["order_id"]))
         if any(fill["time"] is None for fill in fills):
             since.append(min(times.values()).timestamp() if times else float("inf"))
@@ -71,9 +69,30 @@ async def past_fills(
     return PastFills(found, max(since, default=min(known, default=float("inf"))))
 
 
-async def _times(exchange: ExchangeClient, symbol: str) -> dict[int, datetime]:
-    query = {"symbol": symbol, "limit": str(MOST_TRADES)}
-    return {each.trade_id: each.time for each in await exchange.get("/trades", list[Trade], query)}
+async def _orders(
+    exchange: ExchangeClient, account: str, headers: Mapping[str, str]
+) -> list[OrderPast]:
+    """Return the account's orders, the newest first."""
+    found: list[OrderPast] = []
+    path = f"/orders?{urlencode({'account': account})}"
+    async with aclosing(exchange.pages(path, list[OrderPast], headers)) as pages:
+        async for page in pages:
+            found += page
+            if len(found) >= MOST_ORDERS:
+                break
+    return found
+
+
+async def _times(exchange: ExchangeClient, symbol: str, oldest: int) -> dict[int, datetime]:
+    """Return when the trades of a symbol were, back to number ``oldest``."""
+    found: dict[int, datetime] = {}
+    path = f"/trades?{urlencode({'symbol': symbol, 'limit': 1000})}"
+    async with aclosing(exchange.pages(path, list[Trade])) as pages:
+        async for page in pages:
+            found |= {each.trade_id: each.time for each in page}
+            if oldest in found or len(found) >= MOST_TRADES:
+                break
+    return found
 
 
 def _shown(

@@ -67,14 +67,22 @@ class Study:
             return candles, over(candles, vwap)
         except ExchangeAwayError as error:
             if error.status in {404, 422}:
-                raise ProblemError(
-                    error.status,
-                    "not-in-the-archive",
-                    f"The exchange has no {symbol[:40]!r} there.",
-                ) from error
+                raise _refused(error) from error
             raise ProblemError(
                 502, "exchange-away", f"The exchange does not answer: {error.problem}."
             ) from error
+
+
+def _refused(error: ExchangeAwayError) -> ProblemError:
+    """Return what the exchange says is wrong with what was asked for, in its own words."""
+    said = error.said
+    members: dict[str, Any] = {"field": said.field} if said.field else {}
+    return ProblemError(
+        error.status,
+        said.type or "not-in-the-archive",
+        said.detail or f"The exchange refuses it: {error.problem}.",
+        **members,
+    )
 
 
 def _columns(candles: list[Candle]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _COLORS: Final = {
     "muted": "\x1b[38;5;245m",
     "bold": "\x1b[1m",
 }
+_MARKS: Final = {"up": "▲", "down": "▼", "muted": " "}
 _END: Final = "\x1b[0m"
 
 
@@ -110,12 +111,11 @@ class Top:
             tick = ticks[symbol]
             price, first = tick["price"], float(tick["reference"])
             change = float(price) / first - 1 if first else 0.0
-            mark, tone = (
-                ("▲", "up") if change > 0 else ("▼", "down") if change < 0 else (" ", "muted")
-            )
+            moved = _with_sign(change, ".2%")
+            tone = _tone(moved)
             lines.append(
                 f"{_clean(symbol, 11):<12}{price:>16,f}"
-                + paint(tone, f"{mark:>3}{change:>+8.2%} ")
+                + paint(tone, f"{_MARKS[tone]:>3}{moved:>8} ")
                 + f"  {spark(sparks.get(symbol, ())):<40}"
                 + f"{ages.get(symbol, 0.0):>6.1f}s"
             )
@@ -178,8 +178,18 @@ def _bare(_: str, text: str) -> str:
 
 
 def _signed(paint: Paint, value: Any) -> str:
-    tone = "up" if value > 0 else "down" if value < 0 else "muted"
-    return paint(tone, f"{value:>+16,.2f}")
+    text = _with_sign(value, ",.2f")
+    return paint(_tone(text), f"{text:>16}")
+
+
+def _tone(text: str) -> str:
+    return {"+": "up", "-": "down"}.get(text[0], "muted")
+
+
+def _with_sign(value: Any, format: str) -> str:
+    """Return a number with its sign; what rounds to zero has none."""
+    text = f"{value:+{format}}"
+    return text if text.strip("+-0.,%") else text[1:]
 
 
 def _clean(text: str, width: int) -> str:

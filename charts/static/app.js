@@ -3,7 +3,7 @@
 import { INDICATORS, PriceChart } from "./chart.js";
 import { $, element, reconcile, tone, write } from "./dom.js";
 import { EquityPanel } from "./equity.js";
-import { change, clock, decimals, price, quantity } from "./format.js";
+import { change, clock, decimals, price, quantity, rounded, signed } from "./format.js";
 import { listen } from "./keys.js";
 import { Ladder } from "./ladder.js";
 import { Link } from "./link.js";
@@ -139,7 +139,7 @@ function drawHead() {
   const moved = tick.reference ? tick.price / tick.reference - 1 : 0;
   write($("last"), price(tick.price, digits));
   write($("last-change"), change(moved));
-  tone($("last-change"), moved);
+  tone($("last-change"), rounded(100 * moved, 2));
   const title = `${price(tick.price, digits)} ${wishes.symbol} · Sandpit`;
   if (document.title !== title) document.title = title;
 }
@@ -201,7 +201,7 @@ function summarize() {
   if (tick === undefined || document.hidden || painter.paused) return;
   const digits = decimals(store.instrument.get(wishes.symbol)?.tick_size);
   const [, word, why] = standing(store, state, wishes.symbol, painter.paused);
-  const moved = tick.reference ? (100 * (tick.price / tick.reference - 1)).toFixed(2) : "0";
+  const moved = signed(tick.reference ? 100 * (tick.price / tick.reference - 1) : 0, 2);
   const calm = word === "LIVE" ? "live" : `${word}, ${why}`;
   write($("summary"), `${wishes.symbol} ${price(tick.price, digits)}, ${moved} percent, ${calm}.`);
   const last = chart.at();

@@ -271,7 +271,7 @@ export class PriceChart {
 export class EquityChart {
   constructor(container) {
     this.lib = globalThis.LightweightCharts;
-    const format = { type: "custom", minMove: 0.001, formatter: (value) => percent(value, this.digits) };
+    const format = { type: "custom", minMove: 0.001, formatter: (value) => `${price(value, this.digits)}%` };
     this.digits = 2;
     this.format = format;
     this.chart = this.lib.createChart(container, {
@@ -324,12 +324,6 @@ export class EquityChart {
     const down = color("--down");
     this.under.applyOptions({ bottomLineColor: down, bottomFillColor1: color4(down), bottomFillColor2: color4(down) });
   }
-}
-
-/** A number as percent; zero has no sign. */
-function percent(value, digits) {
-  const text = value.toFixed(digits);
-  return `${Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−")}%`;
 }
 
 function ascending(points) {

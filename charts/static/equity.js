@@ -2,7 +2,7 @@
 
 import { EquityChart } from "./chart.js";
 import { $, element, reconcile, tone, write } from "./dom.js";
-import { signed } from "./format.js";
+import { clock, rounded, signed } from "./format.js";
 
 const MOST = 8;
 
@@ -31,6 +31,7 @@ export class EquityPanel {
     this.chart.setCurves(shown, underwater(total));
     this.legend(shown);
     $("equity-empty").hidden = total.length > 0;
+    write($("equity-span"), total.length ? `since ${since(total[0][0], this.store.time)}` : "");
   }
 
   /** Add the accounts up; before it was known, an account had what it was first seen with. */
@@ -62,11 +63,16 @@ export class EquityPanel {
       (node, curve) => {
         node.firstChild.style.backgroundColor = curve.color;
         write(node.lastChild, `${signed(last(curve), 2)}%`);
-        tone(node.lastChild, Math.abs(last(curve)) < 0.005 ? 0 : last(curve));
+        tone(node.lastChild, rounded(last(curve), 2));
       },
     );
     write($("equity-text"), curves.map((curve) => `${curve.label} ${signed(last(curve), 2)} percent`).join(", "));
   }
+}
+
+/** A time of day, with its date when that is not within a day. */
+function since(time, now) {
+  return now - time < 86400 ? clock(time) : new Date(1000 * time).toISOString().slice(0, 16).replace("T", " ");
 }
 
 function underwater(points) {

@@ -5,7 +5,9 @@ const cache = new Map();
 function fixed(digits) {
   let format = cache.get(digits);
   if (format === undefined) {
-    format = new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    const places = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+    const written = new Intl.NumberFormat("en-US", { ...places, signDisplay: "negative" }); // what rounds to zero has no sign
+    format = (value) => written.format(value).replace("-", "−");
     cache.set(digits, format);
   }
   return format;
@@ -20,30 +22,32 @@ export function decimals(step) {
   return Math.max(0, Math.min(10, fraction.replace(/0+$/, "").length - Number(exponent)));
 }
 
-export const price = (value, digits) => (known(value) ? fixed(digits).format(value) : "–").replace("-", "−");
+export const price = (value, digits) => (known(value) ? fixed(digits)(value) : "–");
 const short = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 5 });
 
 /** A quantity where there is little room; the whole one belongs into a title. */
 export const brief = (value) => (known(value) ? short.format(value) : "–");
 export const quantity = (value) => (known(value) ? plain.format(value) : "–");
-export const money = (value, digits = 0) => (known(value) ? fixed(digits).format(value) : "–").replace("-", "−");
+export const money = (value, digits = 0) => price(value, digits);
+
+/** A number as far as it is shown: what rounds to zero is zero. */
+export const rounded = (value, digits = 0) => (known(value) ? Number(Number(value).toFixed(digits)) : 0);
 
 /** A number with its sign; zero has none. */
 export function signed(value, digits = 0) {
-  if (!known(value)) return "–";
-  const text = fixed(digits).format(Math.abs(value));
-  if (Number(text.replaceAll(",", "")) === 0) return text;
-  return (value < 0 ? "−" : "+") + text;
+  return (rounded(value, digits) > 0 ? "+" : "") + price(value, digits);
+}
+
+/** A number with its sign and its arrow. */
+export function moved(value, digits = 0) {
+  const shown = rounded(value, digits);
+  return `${shown > 0 ? "▲ " : shown < 0 ? "▼ " : ""}${signed(value, digits)}`;
 }
 
 /** A fraction as percent, with its arrow. */
-export function change(fraction) {
-  if (!known(fraction)) return "–";
-  const mark = fraction > 0 ? "▲ " : fraction < 0 ? "▼ " : "";
-  return `${mark}${signed(100 * fraction, 2)}%`;
-}
+export const change = (fraction) => (known(fraction) ? `${moved(100 * fraction, 2)}%` : "–");
 
-export const percent = (fraction, digits = 1) => (known(fraction) ? `${fixed(digits).format(100 * fraction)}%` : "–");
+export const percent = (fraction, digits = 1) => (known(fraction) ? `${fixed(digits)(100 * fraction)}%` : "–");
 
 /** The time of day, UTC, of seconds since 1970 or of RFC 3339 words. */
 export function clock(time) {

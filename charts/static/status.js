@@ -1,7 +1,7 @@
 // The strip: is what the page shows true right now, and what is it all worth?
 
 import { $, tone, write } from "./dom.js";
-import { age, money, percent, signed } from "./format.js";
+import { age, money, moved, percent, rounded } from "./format.js";
 
 const MARKS = { wait: "○", live: "●", stale: "▲", lost: "■", pause: "‖" };
 
@@ -40,8 +40,8 @@ export function drawFigures(store) {
   }
   const any = store.account.size > 0;
   write($("total-equity"), any ? money(equity) : "–");
-  write($("total-profit"), any ? `${profit > 0 ? "▲ " : profit < 0 ? "▼ " : ""}${signed(profit)}` : "–");
-  tone($("total-profit"), any ? profit : 0);
+  write($("total-profit"), any ? moved(profit) : "–");
+  tone($("total-profit"), rounded(profit));
   const risk = store.risk.get("default");
   const share = (loss) => (risk?.value && loss ? `${money(loss)} · ${percent(loss / risk.value)}` : "–");
   write($("strip-var"), share(risk?.value_at_risk["0.99"]));

@@ -1,7 +1,7 @@
 // The tables that follow what happens: trades, accounts, events.
 
 import { $, element, reconcile, row, tone, write } from "./dom.js";
-import { brief, clock, decimals, money, percent, price, quantity, signed } from "./format.js";
+import { brief, clock, decimals, money, percent, price, quantity, rounded, signed } from "./format.js";
 
 export function drawTape(store, symbol) {
   const digits = decimals(store.instrument.get(symbol)?.tick_size);
@@ -64,9 +64,9 @@ function drawAccount(node, account, color) {
   state.dataset.state = account.state ?? "";
   drawPosition(position, account.positions.filter((each) => each.quantity !== 0));
   write(open, signed(account.unrealized_pnl));
-  tone(open, account.unrealized_pnl);
+  tone(open, rounded(account.unrealized_pnl));
   write(realized, signed(account.realized_pnl));
-  tone(realized, account.realized_pnl);
+  tone(realized, rounded(account.realized_pnl));
   write(fees, money(account.fees));
   write(drawdown, percent(account.max_drawdown, 2));
   write(fills, account.fills === undefined ? "–" : money(account.fills));
@@ -94,7 +94,7 @@ function drawTotal(accounts) {
   write(node.cells[0], "Total");
   for (const [index, name] of [[3, "unrealized_pnl"], [4, "realized_pnl"]]) {
     write(node.cells[index], signed(sum(name)));
-    tone(node.cells[index], sum(name));
+    tone(node.cells[index], rounded(sum(name)));
   }
   write(node.cells[5], money(sum("fees")));
   write(node.cells[6], percent(Math.max(0, ...accounts.map((account) => account.max_drawdown)), 2));

@@ -1,7 +1,7 @@
 // All symbols, in an order that never changes, with what they did lately.
 
 import { $, element, flash, reconcile, tone, write } from "./dom.js";
-import { change, decimals, price } from "./format.js";
+import { change, decimals, price, rounded } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -73,7 +73,7 @@ export class Watchlist {
     const moved = tick.reference ? tick.price / tick.reference - 1 : 0;
     write(node.cells[1], price(tick.price, digits));
     write(node.cells[2], change(moved));
-    tone(node.cells[2], moved);
+    tone(node.cells[2], rounded(100 * moved, 2));
     if (node.last !== null && node.last !== tick.price) flash(node.cells[1], tick.price > node.last);
     node.last = tick.price;
     this.trace(node.line, this.store.spark.get(symbol) ?? [], moved);

@@ -136,7 +136,7 @@ async def test_a_symbol_that_is_unknown_is_no_missing_archive() -> None:
     kept = archive(exchange)
     with pytest.raises(ExchangeAwayError) as caught:
         await kept.candles("NONE", "1m", 10)
-    assert caught.value.type == "unknown-symbol"
+    assert caught.value.said.type == "unknown-symbol"
     assert len(await kept.candles("BTC", "1m", 10)) == 1
 
 

@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 
 from market.orders import TradingState
 from tests.charts.builders import PaperMarket, a_halt, a_tick, charts_of, charts_over
-from tests.charts.pages import DESK, PATIENCE_MS, PHONE, drawn, opened, ready, until, word
+from tests.charts.pages import DESK, NOTHING, PATIENCE_MS, PHONE, drawn, opened, ready, until, word
 from tests.e2e.processes import Market
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
@@ -70,6 +70,22 @@ async def test_a_halt_is_shown_in_words_also_one_from_before(browser: Browser) -
         paper.tell(a_halt("BTC", TradingState.TRADING))
         await expect(badge).to_be_hidden(timeout=PATIENCE_MS)
         await expect(watched.page.locator("#events")).to_contain_text("trading goes on")
+    assert watched.errors == []
+
+
+async def test_what_rounds_to_zero_has_neither_sign_nor_arrow(browser: Browser) -> None:
+    paper = PaperMarket("BTC")
+    paper.tell(a_tick("BTC"))
+    async with charts_over(paper) as url, opened(browser, url) as watched:
+        shown = await watched.page.evaluate("""async () => {
+            const app = document.querySelector("script[type=module]").src;
+            const { change, money, percent, signed } = await import(new URL("format.js", app).href);
+            return [change(-4e-5), change(-6e-5), change(6e-5), money(-0.4), percent(-0.0004),
+                percent(-0.006), signed(0.3), signed(-1234.5, 1), signed(null)];
+        }""")
+    assert [text.replace("\N{MINUS SIGN}", "-") for text in shown] == [
+        "0.00%", "▼ -0.01%", "▲ +0.01%", "0", "0.0%", "-0.6%", "0", "-1,234.5", NOTHING,
+    ]  # fmt: skip
     assert watched.errors == []
 
 

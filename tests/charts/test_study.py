@@ -6,10 +6,13 @@ from io import BytesIO
 import httpx
 import pytest
 from matplotlib.image import imread
+from starlette.requests import Request
+from starlette.responses import Response
 
 from charts.candles import Candle
 from charts.indicators import over
 from charts.picture import LINES, Painter, Picture, painted, span
+from market.wire import encode
 from tests.charts.builders import PaperMarket, a_tick, charts_over, waves
 from tests.charts.test_live import hears
 
@@ -60,6 +63,22 @@ async def test_what_makes_no_sense_is_refused_and_named(path: str) -> None:
         answer = await client.get(path)
     assert answer.status_code == 422
     assert answer.json()["field"]
+
+
+class Refusing(PaperMarket):
+    """An exchange that refuses every span."""
+
+    async def _candles(self, _: Request) -> Response:
+        refusal = {"type": "invalid-query", "detail": "to: before from.", "field": "to"}
+        return Response(encode(refusal), status_code=422)
+
+
+async def test_what_the_exchange_refuses_is_told_in_its_own_words() -> None:
+    async with charts_over(Refusing()) as url, httpx.AsyncClient(base_url=url) as client:
+        answer = await client.get("/study/data?symbol=BTC")
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "to: before from."
+    assert answer.json()["field"] == "to"
 
 
 def test_a_picture_is_a_png_with_a_panel_for_each_oscillator() -> None:

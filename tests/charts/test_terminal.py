@@ -30,6 +30,18 @@ async def test_a_frame_shows_prices_and_never_wraps() -> None:
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
+async def test_what_rounds_to_zero_has_neither_sign_nor_arrow() -> None:
+    paper = PaperMarket()
+    paper.account("flat")
+    paper.tell(a_tick(price="70400"))
+    text = ""
+    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+        async with asyncio.timeout(20):
+            while "70,400" not in text or "flat" not in text:  # each comes by a way of its own
+                text = (await client.get("/top?once&plain")).text
+    assert not any(sign in text for sign in ("+0.00", "-0.00", "▲", "▼"))
+
+
 async def test_symbols_stand_in_the_order_of_the_exchange_whichever_ticked_first() -> None:
     paper = PaperMarket("BTC", "TCS", "META")
     for symbol in ("META", "TCS", "BTC"):
