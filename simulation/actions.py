@@ -88,6 +88,11 @@ class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
         """Whether it happens to one instrument."""
         return True
 
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The accounts that it trades for."""
+        return ()
+
     def perform(self, stage: Stage) -> None:
         """Do it, on ``stage``; each kind of event has its own way."""
         raise TypeError(f"an event without an action: {stage}")
@@ -209,8 +214,13 @@ class FatFinger(Event, frozen=True, kw_only=True, tag="order"):
     starting_cash: float | str | None = None
     short_selling: bool = False
 
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        return (self.account,)
+
     def perform(self, stage: Stage) -> None:
-        stage.order(self.order(self.account), self.terms)
+        for account in self.accounts:
+            stage.order(self.order(account), self.terms)
 
     def order(self, account: str) -> PlaceOrder:
         """Return the order, for an account."""
@@ -249,11 +259,15 @@ class News(FatFinger, frozen=True, kw_only=True, tag="news"):
         if not -1 < self.move < 1e6:
             raise ValueError("a move is above -1")
 
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        digits = len(str(self.herd))
+        return tuple(f"{self.account}-{n:0{digits}}" for n in range(1, self.herd + 1))
+
     def perform(self, stage: Stage) -> None:
         PriceShock(at_s=0.0, symbol=self.symbol, move=self.move).perform(stage)
-        digits = len(str(self.herd))
-        for number in range(1, self.herd + 1):
-            order = self.order(f"{self.account}-{number:0{digits}}")
+        for number, account in enumerate(self.accounts, start=1):
+            order = self.order(account)
             delay_s = self.over_s * number / self.herd
             stage.later(delay_s, lambda order=order: stage.order(order, self.terms))  # type: ignore[misc]
 

@@ -18,14 +18,17 @@ from starlette.config import Config as EnvFile
 from market.errors import SettingsError
 from market.settings import ROOT, Environment, words
 from market.settings import symbols as market_symbols
+from market.values import Symbol
 from simulation.errors import ConfigError
 from simulation.latency import latency_of
+from sources.settings import BINANCE, Settings, process_name
 
 T = TypeVar("T")
 
 DAY_S: Final = 86_400.0
 MOST_AGENTS: Final = 10_000
 OURS: Final = {"ORDERS_KEPT": "1000"}  # nobody asks for closed orders: memory is flat in the days
+SEEDED: Final = "0"  # who asks whether there is a seed is told so; which one is a run's own affair
 OF_A_SYMBOL: Final = ("SOURCE_URL", "ARRIVALS", "VOLUME_DEPTH", "BINANCE_SYMBOL", "BINANCE_STREAMS")
 """Settings of a symbol that have no line in the template, beside parameters, which sources know."""
 PARAMETERS: Final = ("PROCESS_", "ARRIVALS_")
@@ -129,7 +132,7 @@ class RunConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         variables |= {name: _text(value) for name, value in self.settings.items()}
         env = Environment(variables)
         ordered = sorted(market_symbols(env))
-        return Environment(variables | {"SYMBOLS": ",".join(ordered), "SEED": ""})
+        return Environment(variables | {"SYMBOLS": ",".join(ordered), "SEED": SEEDED})
 
     @property
     def population(self) -> dict[str, AgentConfig]:
@@ -192,10 +195,11 @@ def check(config: RunConfig, where: str) -> None:
     """Raise ConfigError when a setting, a symbol or a latency is unknown or wrong."""
     _check_names(config, where)
     try:
-        config.environment.read("TICK_INTERVAL_S", float)
+        env = config.environment
+        market = market_symbols(env)
+        _check_sources(config, env, market)
     except SettingsError as error:
         raise ConfigError(f"{where}: settings: {error}") from error
-    market = market_symbols(config.environment)
     _check_symbols(config.recordings, market, f"{where}: recordings")
     for name, agent in (config.agents or {}).items():
         _check_symbols(agent.symbols, market, f"{where}: agents.{name}: symbols")
@@ -212,11 +216,20 @@ def _check_names(config: RunConfig, where: str) -> None:
     usual = words(template["SYMBOLS"])
     market = words(_text(config.settings.get("SYMBOLS", template["SYMBOLS"])))
     kinds = {name.partition("_")[2] for name in template if name.partition("_")[0] in usual}
+    if "SEED" in config.settings:
+        raise ConfigError(f"{where}: settings: SEED is not one of a run: its seed is `seed`")
     for name in config.settings:
         symbol, _, kind = name.partition("_")
         is_of_symbol = kind in kinds or kind in OF_A_SYMBOL or kind.startswith(PARAMETERS)
         if name not in template and not (symbol in market and is_of_symbol):
             raise ConfigError(f"{where}: settings: there is no {name}")
+
+
+def _check_sources(config: RunConfig, env: Environment, market: Sequence[Symbol]) -> None:
+    """Raise SettingsError for a source that cannot be, also where a recording stands in for it."""
+    for of in market:
+        if not (config.recordings and process_name(env, of) == BINANCE):
+            Settings.from_env(env, of)
 
 
 def _check_symbols(named: Iterable[str], market: Sequence[str], where: str) -> None:

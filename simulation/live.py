@@ -6,13 +6,13 @@ leave that port first; an exchange started with ``<SYMBOL>_SOURCE_URL`` finds it
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -39,6 +39,7 @@ from simulation.assertions import Assertion, failures, never_came
 from simulation.config import DAY_S, RunConfig
 from simulation.distortion import Distortion
 from simulation.errors import ConfigError
+from simulation.outsider import Outsiders, adds_up
 from simulation.puppet import Puppet
 from simulation.recorder import Equity, Recorder
 from simulation.results import BotResult, RunResult
@@ -66,6 +67,7 @@ class LiveStage:
         self._made: dict[str, int] = {}
         self._halted: set[str] = set()
         self._tasks = asyncio.TaskGroup()
+        self._turn = asyncio.Lock()  # orders reach the exchange in the order of their events
         self._began = asyncio.get_running_loop().time()
 
     @property
@@ -191,15 +193,25 @@ class LiveStage:
         return self.seconds
 
     async def _order(self, order: PlaceOrder, terms: Mapping[str, object]) -> None:
-        if terms:
-            await self._send("PUT", f"/accounts/{order.account}", dict(terms))
         body = {k: v for k, v in msgspec.structs.asdict(order).items() if v is not None}
-        answer = await self._send("POST", "/orders", body)
+        async with self._turn:
+            if terms:
+                await self._open(order.account, terms)
+            answer = await self._send("POST", "/orders", body)
         if answer.is_error:
             found = self.refused.setdefault(order.account, {})
             code = str(answer.json().get("type", answer.status_code)).rpartition("/")[2]
             found[code] = found.get(code, 0) + 1
             self._say(f"{self.seconds:8.2f} s  refused: {answer.text[:200]}")
+
+    async def _open(self, account: str, terms: Mapping[str, object]) -> None:
+        """Open an account on its terms, unless it is there already."""
+        path = f"/accounts/{quote(account, safe='')}"
+        if (await self._client.get(f"{self._url}{path}")).is_success:
+            return
+        answer = await self._send("PUT", path, terms)
+        if answer.is_error:
+            raise ConfigError(f"the exchange does not open {account}: {answer.text[:200]}")
 
     async def _allow(self, symbol: str, state: TradingState) -> None:
         """Have an instrument allow what ``state`` says."""
@@ -271,6 +283,8 @@ async def play_before(
         stage = LiveStage(env, client, url, say)
         await stage.play(scenario, length, config.sample_s)
         bots = [await _bot(stage, client, url, name, config) for name in sorted(stage.accounts)]
+    bots += _never_opened(stage, scenario, env.read("STARTING_CASH", Decimal))
+    bots.sort(key=lambda bot: bot.name)
     result = _result(config, stage, tuple(bots), length)
     return msgspec.structs.replace(
         result, failed=failures(config.assertions, result) + never_came(stage.awaited)
@@ -302,6 +316,7 @@ async def _bot(
 ) -> BotResult:
     account, equity = stage.accounts[name], stage.recorder.equity[name]
     orders = await _orders(client, f"{url}/orders?{urlencode({'account': name})}")
+    refusals = stage.refused.get(name, {})
     return BotResult(
         name=name,
         starting_cash=account.equity - account.realized_pnl - account.unrealized_pnl,
@@ -311,9 +326,9 @@ async def _bot(
         unrealized_pnl=account.unrealized_pnl,
         fees=account.fees,
         positions={each.symbol: each.quantity for each in account.positions},
-        orders=len(orders),
+        orders=len(orders) + sum(refusals.values()),
         fills=sum(len(order.fills) for order in orders),
-        refusals=stage.refused.get(name, {}),
+        refusals=dict(sorted(refusals.items())),
         sharpe=equity.sharpe(config.sample_s),
         max_drawdown=equity.max_drawdown,
         hit_rate=None,
@@ -321,10 +336,16 @@ async def _bot(
     )
 
 
-def adds_up(account: AccountAnswer) -> bool:
-    """Whether cash and positions come to the equity; a live bot's own books are not ours to see."""
-    held = sum((each.quantity * each.mark for each in account.positions), Decimal(0))
-    return account.equity == account.cash + held
+def _never_opened(
+    stage: LiveStage, scenario: Iterable[AnyEvent], cash: Decimal
+) -> Iterator[BotResult]:
+    """Yield the accounts of events that never opened: none of their orders was taken."""
+    named = {name for event in scenario for name in event.accounts}
+    outsiders = Outsiders(named - set(stage.accounts), lambda _: None, cash)
+    for name in outsiders:
+        refusals = stage.refused.get(name, {})
+        nothing = outsiders.result(name, Equity(), 1.0)
+        yield msgspec.structs.replace(nothing, orders=sum(refusals.values()), refusals=refusals)
 
 
 async def _orders(client: httpx.AsyncClient, page: str) -> list[OrderAnswer]:

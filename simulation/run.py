@@ -27,6 +27,7 @@ from simulation.errors import ConfigError
 from simulation.event_log import EventLog
 from simulation.event_loop import ACTION, REPORT, SAMPLE, EventLoop
 from simulation.line import Line, first_time
+from simulation.outsider import Outsiders
 from simulation.participant import Participant
 from simulation.recorder import Recorder
 from simulation.results import BotResult, RunResult
@@ -65,7 +66,9 @@ class Simulation:
         }
         settings = ExchangeSettings.from_env(env)
         symbols = tuple(settings.instruments)
-        self.recorder = Recorder(symbols, tuple(self.participants))
+        scenario = events(config.event)
+        others = {name for event in scenario for name in event.accounts} - set(self.participants)
+        self.recorder = Recorder(symbols, (*self.participants, *sorted(others)))
         self.risk = RiskWatch(env) if config.risk.on else None
         self._check_assertions(symbols)
         self._chronicle = Chronicle(self.loop, self._write_down)
@@ -81,6 +84,7 @@ class Simulation:
             books=self._show if asks_books else None,
             journal=journal,
         )
+        self.outsiders = Outsiders(others, self.floor.venue.account, settings.charter.starting_cash)
         self.lines = {
             symbol: Line(config, env, of, seed, self.loop, self.floor)
             for symbol, of in settings.instruments.items()
@@ -91,7 +95,7 @@ class Simulation:
         }
         self._hearers = self._audience(symbols)
         self._open_accounts()
-        for event in events(config.event):
+        for event in scenario:
             self._schedule(event)
 
     def run(self, progress: Progress = lambda _: None) -> RunResult:
@@ -127,7 +131,11 @@ class Simulation:
     def order(self, order: PlaceOrder, terms: Mapping[str, object]) -> None:
         """Place an order for an account that opens on these terms."""
         if self.floor.venue.account(order.account) is None:
-            self.floor.configure(order.account, terms)
+            try:
+                self.floor.configure(order.account, terms)
+            except ValueError as error:
+                raise ConfigError(f"an event's account {error}") from error
+        self.outsiders.orders(order.account)
         self.floor.execute(order.account, order)
 
     def lose(self, symbol: str) -> None:
@@ -177,7 +185,7 @@ class Simulation:
         portfolios = () if self.risk is None else tuple(self.risk.watched)
         if portfolios and self.config.risk.accounts:
             portfolios += tuple(f"account:{name}" for name in self.participants)
-        known = {"agent": self.participants, "symbol": symbols, "portfolio": portfolios}
+        known = {"agent": self.recorder.equity, "symbol": symbols, "portfolio": portfolios}
         for text in self.config.assertions:
             Assertion(text).check(known)
 
@@ -210,6 +218,8 @@ class Simulation:
         courier = self._couriers.get(fact.account)
         if courier is not None:
             courier.deliver(fact)
+        else:
+            self.outsiders.hear(fact)
 
     def _write_down(self, facts: Sequence[Fact], seconds: Sequence[float]) -> None:
         """Take what happened into the log, the figures and risk."""
@@ -224,6 +234,8 @@ class Simulation:
         seconds = self.loop.seconds
         for name, agent in self.participants.items():
             self.recorder.equity[name].sample(seconds, float(agent.bot.blotter.equity))
+        for name, equity in self.outsiders.equities():
+            self.recorder.equity[name].sample(seconds, float(equity))
         self.loop.after(round(self.config.sample_s * 1e6), SAMPLE, self._sample)
 
     @property
@@ -258,9 +270,11 @@ class Simulation:
                 raise ConfigError(f"agents.{error}") from error
 
     def _result(self) -> RunResult:
-        bots = tuple(self._bot_result(agent) for agent in self.participants.values())
+        bots = [self._bot_result(agent) for agent in self.participants.values()]
         for bot in bots:
             self.log.line("account", encode((bot.name, bot.cash, bot.equity, bot.positions)))
+        equity, sample_s = self.recorder.equity, self.config.sample_s
+        bots += [self.outsiders.result(name, equity[name], sample_s) for name in self.outsiders]
         result = RunResult(
             name=self.config.name,
             config=self.config.digest,
@@ -271,7 +285,7 @@ class Simulation:
             trades=self.floor.trades,
             events=self.log.length,
             log=self.log.digest,
-            bots=bots,
+            bots=tuple(sorted(bots, key=lambda bot: bot.name)),
             markets=tuple(
                 of.result(self.floor.merging.sources[Symbol(symbol)].faults)
                 for symbol, of in self.recorder.instruments.items()

@@ -144,7 +144,7 @@ def _arrivals(env: Environment, of: Symbol) -> Hawkes | None:
 
 def _loadings(env: Environment, of: Symbol) -> tuple[float, ...]:
     """Return the symbol's row of the market's Cholesky factor, from ``CORRELATION``."""
-    market = symbols(env)
+    market = sorted(symbols(env))  # so that the same seed draws the same, in whatever order
     matrix = [[float(row == column) for column in market] for row in market]
     try:
         for first, second, value in env.optional("CORRELATION", _correlations) or ():

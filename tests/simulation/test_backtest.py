@@ -1,6 +1,6 @@
 import asyncio
 import csv
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -66,9 +66,12 @@ def prices(tmp_path: Path) -> Path:
     return path
 
 
-def a_backtest(prices: Path, strategy: str = STRATEGY, **agent: Any) -> RunConfig:
+def a_backtest(
+    prices: Path, settings: Mapping[str, str] | None = None, strategy: str = STRATEGY, **agent: Any
+) -> RunConfig:
+    given = FEES | dict(settings or {})
     return backtest(
-        AgentConfig(strategy=strategy, **agent), [str(prices)], RecordingConfig(file=""), FEES
+        AgentConfig(strategy=strategy, **agent), [str(prices)], RecordingConfig(file=""), given
     )
 
 
@@ -86,6 +89,25 @@ def test_latency_and_fees_cost(prices: Path) -> None:
 
     assert near.fees > 0
     assert near.pnl != far.pnl
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("TCS_PROCESS_SIGMAA", "1", "TCS_PROCESS_SIGMAA: there is no such parameter, only flip"),
+        ("TCS_PROCESS", "wlak", "TCS_PROCESS: 'wlak' will not do"),
+        ("TCS_ARRIVALS_MUU", "1", "TCS_ARRIVALS_MUU: there is no such parameter"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused_also_where_a_recording_stands_in_for_it(
+    prices: Path, name: str, value: str, problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        a_backtest(prices, {name: value})
+
+
+def test_recorded_prices_stand_in_for_the_real_market(prices: Path) -> None:
+    assert a_backtest(prices, {"TCS_PROCESS": "binance"}).days > 0
 
 
 def test_prices_of_no_symbol_or_of_no_file_are_refused(tmp_path: Path, prices: Path) -> None:

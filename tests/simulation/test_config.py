@@ -101,6 +101,7 @@ def test_an_argument_that_a_strategy_does_not_ask_for_is_named() -> None:
     [
         ({"agents": {"investor": {"amount": "0.5"}}}, "agents.investor: amount: quantity 0.5"),
         ({"settings": {"BTC_PROCESS_SIGMAA": 1}}, "BTC_PROCESS_SIGMAA: there is no such parameter"),
+        ({"settings": {"SEED": 3}}, "SEED is not one of a run"),
     ],
 )
 def test_what_an_instrument_or_a_process_cannot_have_is_refused_before_it_runs(
@@ -112,8 +113,10 @@ def test_what_an_instrument_or_a_process_cannot_have_is_refused_before_it_runs(
 
 def test_settings_of_a_symbol_are_those_of_any_other() -> None:
     settings = {"SYMBOLS": "BTC,DOGE", "DOGE_PORT": 9, "DOGE_ARRIVALS": "hawkes"}
+    needed = {"DOGE_START": "0.1", "DOGE_TICK_SIZE": "0.01", "DOGE_PROCESS": "gbm"}
 
-    assert parsed({"settings": settings | {"DOGE_PROCESS_MU": 1}}).settings["DOGE_PORT"] == 9
+    table = {"settings": settings | needed | {"DOGE_PROCESS_MU": 1}}
+    assert parsed(table).settings["DOGE_PORT"] == 9
 
 
 def test_fewer_symbols_than_a_bot_wants_are_an_error_that_names_both_settings() -> None:

@@ -18,9 +18,10 @@ from market.settings import Environment
 from market.values import Symbol
 from simulation.config import parsed
 from simulation.errors import ConfigError
-from simulation.live import adds_up, play_before
+from simulation.live import play_before
+from simulation.outsider import adds_up
 from tests.ports import held_ports
-from tests.simulation.runs import SECOND
+from tests.simulation.runs import SECOND, ran
 
 
 @pytest.fixture
@@ -58,13 +59,15 @@ SCENARIO: dict[str, Any] = {
         {"do": "shock", "tick": 60, "symbol": "TCS", "move": -0.5},
         {"do": "order", "tick": 20, "symbol": "TCS", "side": "buy", "quantity": 3,
          "account": "fat", "starting_cash": 5000},
-        {"do": "order", "tick": 90, "symbol": "TCS", "side": "buy", "quantity": 100_000,
+        {"do": "order", "tick": 90, "symbol": "TCS", "side": "buy", "quantity": 9, "price": 1,
          "account": "fatter"},
     ],
     "assertions": [
         'low_price("TCS") < 0.6 * high_price("TCS")',
         'position("fat", "TCS") == 3 and pnl("fat") < 0',
         'trades("TCS") >= 1',
+        'orders("fat") == 1 and fills("fat") == 1 and books_agree("fat")',
+        'orders("fatter") == 1 and refusals("fatter") == 1 and fills("fatter") == 0',
     ],
 }  # fmt: skip
 
@@ -79,6 +82,31 @@ async def test_a_scenario_plays_before_a_live_exchange(env: Environment) -> None
     assert result.bot("fat").fills == 1
     assert result.market("TCS").ticks > 60
     assert any("shock" in line for line in said)
+
+
+def test_the_same_scenario_holds_simulated() -> None:
+    settings = {"SYMBOLS": "TCS", "TICK_INTERVAL_S": 0.02, "PORTFOLIO": "TCS:1"}
+    result = ran(parsed(SCENARIO | {"settings": settings, "agents": {}}), 3)[1]
+
+    assert result.failed == ()
+
+
+@pytest.mark.timeout(60)
+async def test_orders_of_a_live_scenario_keep_their_order_and_an_account_its_terms(
+    env: Environment,
+) -> None:
+    order = {"do": "order", "tick": 9, "symbol": "TCS", "account": "short", "quantity": 3}
+    event = [
+        order | {"side": "sell", "short_selling": True, "starting_cash": 7000},
+        order | {"side": "buy", "starting_cash": 9000},
+    ]
+    promises = ['refusals("short") == 0 and orders("short") == 2', 'position("short", "TCS") == 0']
+    config = parsed(SCENARIO | {"event": event, "assertions": promises})
+    async with an_exchange(env):
+        result = await play_before(config, env, for_s=2, say=print)
+
+    assert result.failed == ()
+    assert result.bot("short").starting_cash == 7000
 
 
 async def test_what_a_live_exchange_has_no_door_for_is_said_before_anything_begins(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from exchange.journal_file import JournalFile
@@ -138,6 +139,20 @@ def test_a_strategy_that_breaks_leaves_and_the_market_goes_on(tmp_path: Path) ->
     assert "ZeroDivisionError" in result.bot("broken").failure
     assert result.bot("hamster").failure == ""
     assert result.ticks == 600
+
+
+def test_prices_move_together_as_their_correlation_says_and_in_any_setup_order() -> None:
+    given = {f"{of}_PROCESS": "correlated" for of in ("BTC", "TCS", "META")}
+    settings = given | {"CORRELATION": "BTC:TCS:0.9,BTC:META:0.3", "TICK_INTERVAL_S": 0.1}
+    table = {"days": 200 / 86_400, "agents": {}, "risk": {"on": False}, "settings": settings}
+    market, result = ran(parsed(table))
+    turned = permuted(table | {"settings": settings | {"SYMBOLS": "BTC,TCS,META"}})
+
+    paths = {of: instrument.path.points for of, instrument in market.recorder.instruments.items()}
+    returns = {of: np.diff(np.log([price for _, price in path])) for of, path in paths.items()}
+    assert np.corrcoef(returns["BTC"], returns["TCS"])[0, 1] == pytest.approx(0.9, abs=0.1)
+    assert np.corrcoef(returns["BTC"], returns["META"])[0, 1] == pytest.approx(0.3, abs=0.1)
+    assert ran(parsed(turned))[1].log == result.log
 
 
 def test_risk_watches_and_reports() -> None:

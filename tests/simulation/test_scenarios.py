@@ -145,6 +145,36 @@ def test_an_event_that_makes_no_sense_is_named(event: dict[str, object], problem
         ran(a_config(60, agents={}, event=[event]))
 
 
+def test_an_account_that_events_open_can_be_asked_about_like_any_agent() -> None:
+    order = {"do": "order", "symbol": "TCS", "account": "fat", "starting_cash": 5000}
+    promises = [
+        'orders("fat") == 3 and fills("fat") == 1 and position("fat", "TCS") == 3',
+        'refusals("fat") == 2 and refused("fat", "price-band") == 1',
+        'abs(pnl("fat") - equity("fat") + 5000) < 0.001',
+        'books_agree("fat") and not failed("fat") and hit_rate("fat") == 0',
+        'max_drawdown("fat") > 0 and max_drawdown("fat") < 0.2',
+        'equity("herd-1") == 1000000 and orders("herd-1") == 0',
+    ]
+    events = [
+        order | {"at_s": 10, "side": "buy", "quantity": 3},
+        order | {"at_s": 11, "side": "buy", "quantity": 1, "price": "1.00"},
+        order | {"at_s": 12, "side": "buy", "quantity": 2000, "price": "20.00"},
+        {"do": "news", "at_s": 55, "symbol": "BTC", "move": 0.01, "herd": 1, "over_s": 60},
+    ]
+    config = a_config(60, agents={"investor": {}}, event=events, assertions=promises, sample_s=1)
+    market, result = ran(config)
+
+    assert result.failed == ()
+    assert [bot.name for bot in result.bots] == ["fat", "herd-1", "investor"]
+    assert len(market.recorder.equity["fat"].path.points) > 40
+
+
+def test_an_account_that_no_exchange_would_open_ends_the_run_with_its_reason() -> None:
+    event = {"do": "order", "at_s": 5, "symbol": "TCS", "side": "buy", "quantity": 1}
+    with pytest.raises(ConfigError, match="an event's account fat-finger: starting_cash must be"):
+        ran(a_config(60, agents={}, event=[event | {"starting_cash": 1e16}]))
+
+
 @pytest.mark.parametrize(
     ("assertion", "problem"),
     [

@@ -60,11 +60,11 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_in_a_worker_is_told_with_its_seed(tmp_path: Path) -> None:
-    config = a_config(20, settings={"BTC_PROCESS": "gbm", "BTC_PROCESS_SIGMA": "-1"})
+    config = a_config(20, agents={"investor": {"amount": "0.5"}})
     with (
         Store(tmp_path / "results.sqlite") as store,
         processes(1) as executor,
-        pytest.raises(ConfigError, match=r"seed 3: BTC_PROCESS_.*sigma"),
+        pytest.raises(ConfigError, match=r"seed 3: agents.investor: amount"),
     ):
         sweep(config, [3], store, executor)
 
