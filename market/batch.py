@@ -36,12 +36,15 @@ class Batches:
     """The batches of a ring, the very same for every reader with one filter at one place.
 
     Readers that lag are led to the same places, the ends of blocks; or each would soon need bytes
-    of its own. ``conflated`` is the kind of which a reader may want the newest alone.
+    of its own. A filter that no reader has any more is not kept for the sake of its batches.
+
+    Args:
+        conflated: the kind of which a reader may want the newest alone.
     """
 
     def __init__(self, ring: Ring, conflated: str) -> None:
         self._ring, self._conflated = ring, conflated
-        self._shared: dict[tuple[Filter, int, int], Batch] = {}
+        self._shared: dict[tuple[ref[Filter], int, int], Batch] = {}
         self._shared_at, self._shared_bytes = 0, 0
         self._blocks: dict[tuple[ref[Filter], int], Batch] = {}
         self._blocks_bytes = 0
@@ -55,10 +58,11 @@ class Batches:
             self._shared.clear()
             self._shared_at, self._shared_bytes = head, 0
         end = head if upto is None else upto
-        found = self._shared.get((wishes, after, end))
+        place = ref(wishes), after, end
+        found = self._shared.get(place)
         if found is None:
             make = self._joined if wishes.conflate_ms is None else self._newest
-            found = self._shared[wishes, after, end] = make(wishes, after, end)
+            found = self._shared[place] = make(wishes, after, end)
             self._shared_bytes += len(found.data)
         return found
 

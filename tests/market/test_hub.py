@@ -240,12 +240,10 @@ def test_nobody_wants_what_only_a_reader_wanted_that_has_left() -> None:
     for _ in range(1000):
         hub.publish(a_trade())
     reader = hub.reader(hub.filter(kinds=["trade"]), f"{EPOCH}-0")
-    reader.take(), reader.take()  # far behind: what it is given is kept for others like it
-    assert hub.is_wanted(("trade", "BTC"))
+    while reader.take():  # far behind, then near: what it is given is kept for others like it
+        assert hub.is_wanted(("trade", "BTC"))
 
     del reader
-    hub.publish(a_tick())
-    hub.reader(hub.filter()).take()
 
     assert not hub.is_wanted(("trade", "BTC"))
 
