@@ -10,18 +10,11 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
-from msgspec import Struct, field, structs
+from msgspec import structs
 
-from exchange.positions import (
-    MONEY,
-    NOTHING,
-    ZERO,
-    Position,
-    PositionState,
-    plain,
-    total,
-)
-from market.orders import OrderFilled, SelfTradePrevention
+from exchange.positions import MONEY, NOTHING, ZERO, Position, plain, total
+from exchange.statement import AccountState, AccountView, PositionView, Terms, Totals
+from market.orders import OrderFilled
 from market.values import Side, Symbol
 
 HOUSE: Final = "house"
@@ -31,68 +24,9 @@ UNLIMITED: Final = frozenset((HOUSE, FEES))
 
 SELL: Final = Side.SELL
 
-_add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
-
-
-class Terms(Struct, frozen=True, kw_only=True):
-    """What an account may do; a spot account may neither borrow nor sell what it does not hold."""
-
-    starting_cash: Decimal
-    short_selling: bool = False
-    leverage: Decimal = Decimal(1)
-    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.EXPIRE_TAKER
-
-    @property
-    def margin(self) -> bool:
-        """Whether its orders are checked against equity instead of cash and holdings."""
-        return self.short_selling or self.leverage > 1
-
-
-class PositionView(Struct, frozen=True, kw_only=True):
-    """A position as its owner sees it; ``locked`` is what its open sell orders may still sell."""
-
-    symbol: Symbol
-    quantity: Decimal
-    average_price: Decimal
-    mark: Decimal
-    unrealized_pnl: Decimal
-    locked: Decimal
-
-
-class AccountView(Struct, frozen=True, kw_only=True):
-    """An account as its owner sees it.
-
-    ``equity = cash + sum(quantity * mark) = starting_cash + realized_pnl + unrealized_pnl``, to
-    the last digit; fees are inside ``realized_pnl``, which goes by average cost.
-    """
-
-    account: str
-    cash: Decimal
-    equity: Decimal
-    realized_pnl: Decimal
-    unrealized_pnl: Decimal
-    fees: Decimal
-    positions: tuple[PositionView, ...]
-    locked_cash: Decimal
-    realized_pnl_fifo: Decimal
-    starting_cash: Decimal
-    short_selling: bool
-    leverage: Decimal
-    self_trade_prevention: SelfTradePrevention
-
-
-class AccountState(Struct, frozen=True, kw_only=True):
-    """An account as a snapshot keeps it."""
-
-    name: str
-    terms: Terms
-    cash: Decimal
-    realized: Decimal
-    realized_fifo: Decimal
-    fees: Decimal
-    locked_cash: Decimal
-    traded: bool
-    positions: tuple[PositionState, ...] = field(default_factory=tuple)
+_add: Final = MONEY.add
+_subtract: Final = MONEY.subtract
+_multiply: Final = MONEY.multiply
 
 
 class Account:
@@ -220,13 +154,6 @@ class Account:
         account.fees, account.traded = state.fees, state.traded
         account.positions = {p.symbol: Position.restored(p) for p in state.positions}
         return account
-
-
-class Totals(Struct, frozen=True):
-    """What all accounts hold together: never more or less than what they were opened with."""
-
-    cash: Decimal
-    quantities: dict[Symbol, Decimal]
 
 
 class Ledger:

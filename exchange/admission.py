@@ -3,14 +3,15 @@
 from decimal import Decimal
 from typing import Final
 
-from exchange.accounts import SELL, UNLIMITED, Account, Terms
-from exchange.blotter import Ticket
+from exchange.accounts import SELL, UNLIMITED, Account
 from exchange.commands import Charter, ConfigureAccount
 from exchange.funds import Asked, Funds
 from exchange.matching import MatchingEngine
 from exchange.positions import MONEY, ZERO
 from exchange.rules import Refusal, misshapen
 from exchange.settlement import Settlement
+from exchange.statement import Terms
+from exchange.ticket import Ticket
 from market.errors import InvalidValueError, OffGridError
 from market.orders import AmendOrder, PlaceOrder
 from market.values import Symbol
@@ -20,7 +21,9 @@ _MOST_LEVERAGE: Final = Decimal(100)
 _MOST_CASH: Final = Decimal(10) ** 15
 _GRID_CODES: Final = {"price": "tick-size", "quantity": "lot-size"}
 
-_subtract, _multiply, _minus = MONEY.subtract, MONEY.multiply, MONEY.minus
+_subtract: Final = MONEY.subtract
+_multiply: Final = MONEY.multiply
+_minus: Final = MONEY.minus
 
 
 class Admission:

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from exchange.accounts import Terms
 from exchange.rules import Rules
+from exchange.statement import Terms
 from market.orders import (
     AmendOrder,
     CancelOrder,

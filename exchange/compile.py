@@ -1,4 +1,4 @@
-"""Compile the matching engine to machine code, which is optional: the same modules run as they are.
+"""Compile the exchange's core to machine code, which is optional: the same modules run as they are.
 
     python -m exchange.compile [FOLDER]    # compile the checkout in FOLDER (default: this one)
     python -m exchange.compile --clean     # back to plain Python
@@ -17,11 +17,15 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODULES: Final = (
+    "accounts",
+    "admission",
     "auction",
+    "blotter",
     "book_view",
     "circuit_breaker",
     "execution",
     "floor",
+    "funds",
     "gate",
     "grid",
     "house_maker",
@@ -29,17 +33,21 @@ MODULES: Final = (
     "matching",
     "order_book",
     "pit",
+    "positions",
     "price_level",
     "reporter",
     "rules",
     "session",
+    "settlement",
     "stop_chain",
     "stops",
+    "venue",
+    "venue_view",
 )
 
 
 def compile_in(folder: Path) -> None:
-    """Compile the engine of the checkout in ``folder``; raise CalledProcessError if it fails."""
+    """Compile the core of the checkout in ``folder``; raise CalledProcessError if it fails."""
     with tempfile.TemporaryDirectory() as scratch:
         for package in ("exchange", "market"):
             shutil.copytree(folder / package, Path(scratch) / package)
@@ -72,7 +80,7 @@ def extensions(folder: Path) -> list[Path]:
 
 def main() -> None:
     """Compile, or clean up; end with the compiler's complaint if it has one."""
-    parser = argparse.ArgumentParser(description="Compile the matching engine with mypyc.")
+    parser = argparse.ArgumentParser(description="Compile the exchange's core with mypyc.")
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT)
     parser.add_argument("--clean", action="store_true", help="take the compiled modules away")
     options = parser.parse_args()

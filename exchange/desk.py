@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 import structlog
 
 from exchange.accounts import UNLIMITED
-from exchange.blotter import OrderView
 from exchange.commands import AnyCommand, MoveReference, encode
 from exchange.journal import Head, Journal, JournalError
 from exchange.pre_trade import RiskLimitError
 from exchange.rules import Refusal
+from exchange.ticket import OrderView
 from exchange.venue import Outcome, Venue, digest
 from market.clock import Clock
 from market.errors import MarketError

@@ -8,7 +8,7 @@ exposure smaller is always allowed.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exchange.accounts import SELL, Account, exposed
 from exchange.matching import Sweep
@@ -16,7 +16,9 @@ from exchange.positions import MONEY, ZERO, ratio
 from exchange.rules import Refusal, Rules
 from market.values import Side, Symbol
 
-_add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
+_add: Final = MONEY.add
+_subtract: Final = MONEY.subtract
+_multiply: Final = MONEY.multiply
 
 
 class Asked(NamedTuple):

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from exchange.accounts import AccountView
 from exchange.positions import MONEY
+from exchange.statement import AccountView
 
 
 class Standing(Struct, frozen=True, kw_only=True):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from exchange.blotter import OrderView, Ticket
 from exchange.rules import Refusal
+from exchange.ticket import OrderView, Ticket
 from market.events import Fact
 
 STATUSES: Final = {

@@ -13,8 +13,7 @@ from decimal import (
 )
 from typing import Final
 
-from msgspec import Struct
-
+from exchange.statement import Lot, PositionState, Realized
 from market.values import Symbol
 
 MONEY: Final = Context(prec=100, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
@@ -31,33 +30,12 @@ ZERO: Final = Decimal(0)
 _QUOTIENT: Final = Context(prec=80, rounding=ROUND_05UP)  # may be rounded once more, truthfully
 _ROUNDED: Final = Context(prec=100)
 _TWELFTH: Final = Decimal((0, (1,), -DECIMALS))
-_add, _subtract, _multiply = MONEY.add, MONEY.subtract, MONEY.multiply
-_minus = MONEY.minus  # a bare ``-x`` would round to the digits of the thread's own context
-
-
-class Realized(Struct, frozen=True):
-    """What a fill realized, before fees, by average cost and by first in, first out."""
-
-    average: Decimal
-    fifo: Decimal
-
+_add: Final = MONEY.add
+_subtract: Final = MONEY.subtract
+_multiply: Final = MONEY.multiply
+_minus: Final = MONEY.minus  # a bare ``-x`` would round to the digits of the thread's own context
 
 NOTHING: Final = Realized(ZERO, ZERO)
-
-
-Lot = tuple[Decimal, Decimal, Decimal | None]
-"""A signed quantity, its signed cost, and its price if it has a single one."""
-
-
-class PositionState(Struct, frozen=True, kw_only=True):
-    """A position as a snapshot keeps it; ``lots`` stand oldest first."""
-
-    symbol: Symbol
-    quantity: Decimal
-    cost: Decimal
-    lots: tuple[Lot, ...]
-    buying: Decimal
-    selling: Decimal
 
 
 class Position:

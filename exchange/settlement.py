@@ -5,9 +5,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from exchange.accounts import Account, Ledger
-from exchange.blotter import Blotter, Ticket
+from exchange.blotter import Blotter
 from exchange.funds import Funds
 from exchange.positions import MONEY
+from exchange.ticket import Ticket
 from market.events import Fact, Trade
 from market.orders import (
     OrderAccepted,
@@ -24,7 +25,9 @@ from market.values import Symbol
 
 SELF_TRADE: Final = "self-trade"
 
-_subtract, _multiply, _minus = MONEY.subtract, MONEY.multiply, MONEY.minus
+_subtract: Final = MONEY.subtract
+_multiply: Final = MONEY.multiply
+_minus: Final = MONEY.minus
 
 
 class Settlement:

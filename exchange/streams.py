@@ -6,9 +6,10 @@ from typing import ClassVar, Final, Protocol, TypeVar
 
 from starlette.requests import Request
 
-from exchange.accounts import UNLIMITED, AccountView
+from exchange.accounts import UNLIMITED
 from exchange.api.keys import Keys
-from exchange.blotter import OrderView
+from exchange.statement import AccountView
+from exchange.ticket import OrderView
 from market.events import BookUpdate, Candle, Fact, Snapshot, SourceState, Tick, Trade
 from market.filter import Filter
 from market.hub import Hub

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from exchange.accounts import Account, Ledger
 from exchange.admission import Admission, unknown_account, unknown_symbol
-from exchange.blotter import Blotter, Ticket
+from exchange.blotter import Blotter
 from exchange.commands import (
     AdvanceTime,
     AnyCommand,
@@ -29,6 +29,7 @@ from exchange.matching import MatchingEngine, WorkingOrder
 from exchange.outcome import STATUSES, Outcome
 from exchange.rules import Refusal
 from exchange.settlement import Settlement
+from exchange.ticket import Ticket
 from exchange.venue_state import VenueState, adapted, digest, staying
 from exchange.venue_view import VenueView
 from market.events import Fact

@@ -6,9 +6,9 @@ from hashlib import sha256
 
 from msgspec import Struct, structs
 
-from exchange.accounts import AccountState
-from exchange.blotter import Ticket
 from exchange.commands import Charter
+from exchange.statement import AccountState
+from exchange.ticket import Ticket
 from exchange.working import EngineState
 from market.values import Symbol
 

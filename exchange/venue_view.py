@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice, takewhile
 
-from exchange.accounts import UNLIMITED, AccountView, Ledger, Totals
+from exchange.accounts import UNLIMITED, Ledger
 from exchange.admission import Admission
-from exchange.blotter import Blotter, OrderView
+from exchange.blotter import Blotter
 from exchange.commands import Charter
 from exchange.matching import Depth, MatchingEngine
+from exchange.statement import AccountView, Totals
+from exchange.ticket import OrderView
 from market.orders import Status, TradingState
 from market.values import Instrument, Symbol
 

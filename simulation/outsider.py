@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from bots.answers import AccountAnswer
-from exchange.accounts import AccountView
+from exchange.statement import AccountView
 from market.orders import OrderFact, OrderFilled, OrderRejected
 from simulation.recorder import Equity
 from simulation.results import BotResult

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import sqrt
 from typing import Final
 
-from exchange.accounts import AccountView
+from exchange.statement import AccountView
 from market.events import Fact, SourceState, Tick
 from market.feed import FeedOpened
 from market.orders import TradingStateChanged

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from bots.answers import AccountAnswer, differences
-from exchange.accounts import AccountView
 from exchange.settings import Settings as ExchangeSettings
+from exchange.statement import AccountView
 from market.clock import ManualClock
 from market.events import BookUpdate, Fact, SourceState, Tick, Trade
 from market.orders import HaltTrading, OrderFact, PlaceOrder, ResumeTrading

@@ -3,12 +3,12 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exchange.accounts import AccountView
 from exchange.api.answers import json, refused
 from exchange.api.keys import Keys
 from exchange.api.requests import Configuration, check_name
 from exchange.commands import ConfigureAccount
 from exchange.desk import Desk
+from exchange.statement import AccountView
 from market.bodies import read_body
 from market.problems import ProblemError
 

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from exchange.accounts import AccountView
 from exchange.api.health import Health
 from exchange.api.market_data import InstrumentView
 from exchange.api.requests import NAME, Amendment, Configuration, NewOrder, QuickOrder
 from exchange.api.trading import TradingWish
-from exchange.blotter import OrderView
 from exchange.candles import INTERVALS
 from exchange.leaderboard import Standing
+from exchange.statement import AccountView
+from exchange.ticket import OrderView
 from market.events import BookUpdate, Candle, Tick, Trade
 from market.openapi import Operation, Parameter
 from market.orders import Status

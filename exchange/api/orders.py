@@ -17,9 +17,9 @@ from exchange.api.requests import (
     count,
     order_id,
 )
-from exchange.blotter import OrderView
 from exchange.commands import AnyCommand, CancelOrders
 from exchange.desk import Desk
+from exchange.ticket import OrderView
 from market.bodies import read_body
 from market.orders import AmendOrder, CancelOrder, PlaceOrder, Status
 from market.problems import ProblemError

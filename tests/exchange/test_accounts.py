@@ -3,16 +3,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from exchange.accounts import (
-    FEES,
-    HOUSE,
-    Account,
-    AccountState,
-    AccountView,
-    Ledger,
-    Terms,
-    exposed,
-)
+from exchange.accounts import FEES, HOUSE, Account, Ledger, exposed
+from exchange.statement import AccountState, AccountView, Terms
 from market.orders import Liquidity, OrderFilled
 from market.values import Side, Symbol
 from tests.exchange.venues import BTC, NOON, TCS

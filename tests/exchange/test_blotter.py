@@ -2,7 +2,8 @@ from decimal import Decimal
 
 import msgspec
 
-from exchange.blotter import Blotter, Ticket
+from exchange.blotter import Blotter
+from exchange.ticket import Ticket
 from market.orders import Liquidity, OrderFilled, Status
 from market.values import Side
 from tests.exchange.venues import NOON, TCS, an_order

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.positions import LOTS, MONEY, ZERO, Position, PositionState, Realized, plain, share
+from exchange.positions import LOTS, MONEY, ZERO, Position, plain, share
+from exchange.statement import PositionState, Realized
 from market.values import Symbol
 
 D = Decimal

@@ -2,11 +2,12 @@ from decimal import Decimal
 
 import pytest
 
-from exchange.accounts import Account, Ledger, Terms
+from exchange.accounts import Account, Ledger
 from exchange.blotter import Blotter
 from exchange.funds import Funds
 from exchange.rules import Rules
 from exchange.settlement import Settlement
+from exchange.statement import Terms
 from market.orders import (
     OrderAccepted,
     OrderCancelled,

@@ -5,8 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.accounts import AccountView
-from exchange.blotter import Ticket
 from exchange.commands import (
     AdvanceTime,
     CancelOrders,
@@ -16,6 +14,8 @@ from exchange.commands import (
 )
 from exchange.commands import OpenVenue as Open
 from exchange.rules import Rules
+from exchange.statement import AccountView
+from exchange.ticket import Ticket
 from exchange.venue import STATUSES, Outcome, Venue
 from market.orders import (
     AmendOrder,
