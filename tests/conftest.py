@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.ports import held_port
 
@@ -35,6 +36,14 @@ def port() -> Iterator[int]:
     """A port that is the test's alone, to listen at or to find nobody at."""
     with held_port() as port:
         yield port
+
+
+def pytest_configure() -> None:
+    """Let an example of hypothesis take the time that the machine gives it."""
+    settings.register_profile(
+        "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("patient")
 
 
 def pytest_xdist_auto_num_workers() -> int:
