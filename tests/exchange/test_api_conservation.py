@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from exchange.rules import Rules
@@ -147,6 +148,7 @@ def an_order(random: Random, account: str) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.no_cover
 async def test_money_and_quantities_are_conserved_to_the_digit(tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with a_market(tmp_path, rules=FEES) as market:

@@ -108,6 +108,7 @@ async def test_what_readers_heard_of_a_lost_order_is_void(
     assert [log["trades_void"] for log in told] == [10 - len(trades) + 1]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_is_cut_the_answers_are_those_of_the_journal(
     tmp_path: Path, seed: int

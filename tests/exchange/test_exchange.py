@@ -339,6 +339,7 @@ async def trade(client: httpx.AsyncClient, name: str, turn: int, answered: list[
             answered.append(got.content)
 
 
+@pytest.mark.no_cover
 async def test_an_answered_order_survives_kill_9_and_none_is_invented(
     tmp_path: Path, port: int
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_damaged_history_is_put_aside_and_a_new_one_begins(tmp_path: Path) -> 
     assert [log["event"] for log in logs] == ["history_damaged"]
 
 
+@pytest.mark.no_cover
 def test_a_day_at_full_speed_stays_within_its_bounds(tmp_path: Path) -> None:
     """24 h of two markets that tick every second: rows, ages and the file itself are bounded."""
     keeping = Keeping(ticks_hours=2, trades=1000, trades_hours=12, candles=600)

@@ -7,6 +7,8 @@ from pathlib import Path
 from random import Random
 from time import perf_counter
 
+import pytest
+
 from market.events import Tick
 from tests.exchange.markets import NOON, TCS, Market, a_market
 from tests.streams import asked
@@ -46,6 +48,7 @@ async def follow(market: Market, upto: int) -> list[int]:
     return seqs
 
 
+@pytest.mark.no_cover
 async def test_20_000_ticks_a_second_all_reach_a_reader_that_comes_and_goes(
     tmp_path: Path,
 ) -> None:

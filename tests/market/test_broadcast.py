@@ -5,10 +5,11 @@ import gc
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 import uvloop
 
 from market.batch import KEPT_BYTES
@@ -100,6 +101,7 @@ async def test_a_burst_that_is_longer_than_the_history_is_told_as_a_gap() -> Non
     assert (blocks[-2].data["missed"], blocks[-1].n) == (100, 100)
 
 
+@pytest.mark.no_cover
 async def test_a_reader_that_never_reads_costs_less_than_a_mebibyte_and_nobody_a_moment() -> None:
     hub, loop = a_hub(history=2000), asyncio.get_running_loop()
     market, waits = Market(hub), list[float]()
@@ -200,6 +202,21 @@ async def test_a_reader_that_takes_nothing_is_evicted_after_the_send_timeout() -
     assert endpoint(on).evictions == 1
 
 
+async def test_a_reader_that_takes_a_byte_now_and_then_is_evicted_too() -> None:
+    hub, loop = a_hub(history=100_000), asyncio.get_running_loop()
+    quick = StreamSettings(send_timeout_s=0.2)
+    async with served(hub, settings=quick) as on, sleeping(on.url()) as sleeper:
+        await eventually(lambda: bool(endpoint(on)._outlets))
+        await publish(Market(hub), 20_000)
+        async with asyncio.timeout(20):
+            while endpoint(on)._outlets:
+                with suppress(ConnectionError):
+                    await loop.sock_recv(sleeper, 1)
+                await asyncio.sleep(0.01)
+
+    assert endpoint(on).evictions == 1
+
+
 async def test_stuck_readers_do_not_hold_the_shutdown_up() -> None:
     hub, server = a_hub(history=100_000), ServerSettings(farewell_s=1)
     async with AsyncExitStack() as sleepers:
@@ -225,6 +242,7 @@ async def test_a_thousand_windows_leave_no_group_behind() -> None:
         assert not endpoint(on)._timers
 
 
+@pytest.mark.no_cover
 async def test_a_thousand_readers_that_come_and_go_leave_nothing_behind() -> None:
     hub = a_hub()
     async with served(hub) as on:

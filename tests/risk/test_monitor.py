@@ -116,6 +116,7 @@ def test_a_stream_cut_and_resumed_anywhere_gives_the_same_bits(cut: int, overlap
     assert bits(whole) == bits(parts)
 
 
+@pytest.mark.no_cover
 def test_the_same_facts_give_the_same_bits_at_every_step() -> None:
     a, b = a_monitor(clock_s=2.0), a_monitor(clock_s=2.0)
     for tick in walks(4, 150):

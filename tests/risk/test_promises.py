@@ -39,6 +39,7 @@ def garch_ticks(seed: int, count: int) -> Iterator[Tick]:
         variance = 2e-8 + 0.08 * shock**2 + 0.90 * variance
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", [1, 2])
 def test_filtered_forecasts_of_the_running_engine_keep_their_promise(seed: int) -> None:
     monitor = a_monitor(Portfolio.of("default", {"BTC": 1}), clock_s=1.0)

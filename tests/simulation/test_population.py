@@ -153,6 +153,7 @@ def gates(config: RunConfig) -> tuple[Gate, Gate]:
     return clusters(returns[100:]), trade(returns[100:], volumes[100:])
 
 
+@pytest.mark.no_cover
 def test_volatility_clusters_and_volume_moves_with_it_where_traders_make_the_price() -> None:
     clustered, moved = gates(load(MARKET))
 
@@ -160,6 +161,7 @@ def test_volatility_clusters_and_volume_moves_with_it_where_traders_make_the_pri
     assert moved.passed, moved
 
 
+@pytest.mark.no_cover
 def test_volatility_does_not_cluster_where_traders_have_no_nerves() -> None:
     clustered, moved = gates(without_nerves(load(MARKET)))
 

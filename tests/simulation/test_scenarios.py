@@ -14,6 +14,7 @@ from tests.simulation.runs import a_config, ran
 PLAYED = sorted(path.stem for path in SCENARIOS.glob("*.toml") if "[[event]]" in path.read_text())
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", PLAYED)
 def test_every_scenario_in_the_box_keeps_its_promises(name: str, scenario: Play) -> None:
     assert scenario(f"{name}.toml", seed=3).failed == ()

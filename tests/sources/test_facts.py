@@ -31,6 +31,7 @@ def failed(returns: Returns) -> set[str]:
     return {gate.name for gate in gates(returns) if not gate.passed}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_realistic_process_passes_every_gate(seed: int) -> None:
     assert failed(returns_of("realistic", seed)) == set()
