@@ -22,7 +22,7 @@ ORDER = PlaceOrder(
 
 @asynccontextmanager
 async def trading(
-    exchange: PaperExchange, total_s: float = 2.0
+    exchange: PaperExchange, total_s: float = 20.0
 ) -> AsyncIterator[tuple[ExchangeClient, list[float]]]:
     """A client of a running exchange, and the waits that it was told to make but did not."""
     waits: list[float] = []

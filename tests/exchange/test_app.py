@@ -1,3 +1,4 @@
+import asyncio
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -212,7 +213,7 @@ async def test_streams_of_accounts_count_as_streams(tmp_path: Path) -> None:
 
 
 async def test_a_price_that_is_too_old_takes_no_orders(tmp_path: Path) -> None:
-    async with a_market(tmp_path, TCS, stale_after_s=0.3) as market:
+    async with a_market(tmp_path, TCS, stale_after_s=1.5) as market:
         await eventually(lambda: not market.exchange.desk.venue.is_fresh(TCS))
         got = await market.order()
         check_problem(got, 503, "no-fresh-price")
@@ -579,12 +580,11 @@ async def test_without_a_key_of_its_own_an_account_cannot_be_used(tmp_path: Path
 
 async def test_orders_beyond_the_pace_are_told_to_come_later(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS, orders_per_s=3.0) as market:
-        answers = [await market.order() for _ in range(6)]
+        answers = await asyncio.gather(*(market.order() for _ in range(6)))  # in one moment
         other = await market.order(account="bob")
         refused = [one for one in answers if one.status_code != 200]
         assert (await market.get("/accounts/ann")).status_code == 200
-    assert [one.status_code for one in answers[:3]] == [200, 200, 200]
-    assert refused
+    assert 3 <= len(answers) - len(refused) < 6
     check_problem(refused[0], 429, "too-many-orders")
     assert int(refused[0].headers["retry-after"]) >= 1
     assert other.status_code == 200
