@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
+
+from msgspec import Struct
 
 from market.orders import OrderFilled
 from market.values import Symbol
@@ -14,11 +14,11 @@ ZERO: Final = Decimal(0)
 DECIMALS: Final = 12  # of the cost of a part of a position, as the exchange's ledger has it
 MOST_ENTRIES: Final = 1000  # fills of a symbol that a late one may be put before
 _EXACT: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
-_add, _multiply = _EXACT.add, _EXACT.multiply  # of every tick: a local context costs more than both
+# a context's own methods, for a local context costs more than several sums
+_add, _subtract, _multiply = _EXACT.add, _EXACT.subtract, _EXACT.multiply
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True, gc=False):
     """A signed quantity and its signed exact cost, quote currency; never rounded in between."""
 
     quantity: Decimal = ZERO
@@ -27,23 +27,20 @@ class Position:
     @classmethod
     def valued(cls, quantity: Decimal, mark: Decimal, unrealized_pnl: Decimal) -> "Position":
         """Return the position of which ``unrealized_pnl`` would be earned at ``mark``."""
-        with _exactly():
-            return cls(quantity, quantity * mark - unrealized_pnl)
+        return cls(quantity, _subtract(_multiply(quantity, mark), unrealized_pnl))
 
     @property
     def average_price(self) -> Decimal:
         """The cost of one unit, derived from the cost and rounded; 0 when there is none."""
-        with _exactly():
-            return self.cost / self.quantity if self.quantity else ZERO
+        return _EXACT.divide(self.cost, self.quantity) if self.quantity else ZERO
 
     def unrealized_pnl(self, mark: Decimal) -> Decimal:
         """Return what closing at ``mark`` would earn, before fees."""
-        with _exactly():
-            return self.quantity * mark - self.cost
+        return _subtract(_multiply(self.quantity, mark), self.cost)
 
     def gains(self, before: Decimal, mark: Decimal) -> bool:
         """Tell whether it is worth more at ``mark`` than it was at ``before``."""
-        return mark > before if self.quantity > 0 else mark < before
+        return mark > before if self.quantity > ZERO else mark < before
 
     def traded(self, quantity: Decimal, price: Decimal) -> tuple["Position", Decimal]:
         """Return the position with a signed ``quantity`` traded, and the P&L that this realizes.
@@ -51,24 +48,28 @@ class Position:
         Adding averages; reducing realizes against the average cost; crossing zero closes the
         whole position and opens the rest at ``price``. Cost in equals cost out, exactly.
         """
-        with _exactly():
-            if self.quantity * quantity >= 0:
-                return Position(self.quantity + quantity, self.cost + quantity * price), ZERO
-            if abs(quantity) >= abs(self.quantity):
-                rest = self.quantity + quantity
-                return Position(rest, rest * price), self.quantity * price - self.cost
-            share = self._cost_of(-quantity)
-            left = Position(self.quantity + quantity, self.cost - share)
-            return left, -quantity * price - share
+        held, rest = self.quantity, _add(self.quantity, quantity)
+        if _multiply(held, quantity) >= ZERO:
+            return Position(rest, _add(self.cost, _multiply(quantity, price))), ZERO
+        if quantity.copy_abs() >= held.copy_abs():
+            pnl = _subtract(_multiply(held, price), self.cost)
+            return Position(rest, _multiply(rest, price)), pnl
+        part = quantity.copy_negate()
+        share = self._cost_of(part)
+        pnl = _subtract(_multiply(part, price), share)
+        return Position(rest, _subtract(self.cost, share)), pnl
 
     def _cost_of(self, part: Decimal) -> Decimal:
         """The share of the cost that ``part`` of the quantity has, rounded half to even."""
         exponent = min(-DECIMALS, int(self.cost.as_tuple().exponent))
-        return (self.cost * part / self.quantity).quantize(Decimal(1).scaleb(exponent))
+        share = _EXACT.divide(_multiply(self.cost, part), self.quantity)
+        return _EXACT.quantize(share, Decimal(1).scaleb(exponent))
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+FLAT: Final = Position()
+
+
+class _Entry(Struct, frozen=True, gc=False):
     """A fill in the books, and what it takes to take it out again."""
 
     fill: OrderFilled
@@ -100,8 +101,10 @@ class Blotter:
     @property
     def unrealized_pnl(self) -> Decimal:
         """What closing every position at its mark would earn."""
-        with _exactly():
-            return sum((self._unrealized(of) for of in self.positions), ZERO)
+        worth = ZERO
+        for of in self.positions:
+            worth = _add(worth, self._unrealized(of))
+        return worth
 
     @property
     def equity(self) -> Decimal:
@@ -116,8 +119,9 @@ class Blotter:
     @property
     def drawdown(self) -> Decimal:
         """How far the equity is below its peak, as a share of the peak; the start is a peak."""
-        with _exactly():
-            return (self._peak - self.equity) / self._peak if self._peak > 0 else ZERO
+        if self._peak <= ZERO:
+            return ZERO
+        return _EXACT.divide(_subtract(self._peak, self.equity), self._peak)
 
     def mark(self, of: Symbol, price: Decimal) -> None:
         """Value the position in a symbol at ``price`` from now on."""
@@ -133,27 +137,27 @@ class Blotter:
         where it belongs, by its trade id, and those after it are booked again.
         """
         before = self.realized_pnl
-        entries = self._entries.setdefault(fill.symbol, deque(maxlen=MOST_ENTRIES))
+        entries = self._entries.get(fill.symbol)
+        if entries is None:
+            entries = self._entries[fill.symbol] = deque(maxlen=MOST_ENTRIES)
         later: list[OrderFilled] = []
         while entries and entries[-1].fill.trade_id > fill.trade_id:
             later.append(self._unbook(entries.pop()))
         for each in (fill, *reversed(later)):
             entries.append(self._book(each))
         self._remember_peak()
-        with _exactly():
-            return self.realized_pnl - before
+        return _subtract(self.realized_pnl, before)
 
     def _book(self, fill: OrderFilled) -> _Entry:
-        quantity = fill.side.sign * fill.quantity
-        before = self.positions.pop(fill.symbol, Position())
+        quantity, fee = fill.side.sign * fill.quantity, fill.fee
+        before = self.positions.pop(fill.symbol, FLAT)
         after, pnl = before.traded(quantity, fill.price)
         if after.quantity:
             self.positions[fill.symbol] = after
-        with _exactly():
-            realized = pnl - fill.fee
-            self.cash -= quantity * fill.price + fill.fee
-            self.realized_pnl += realized
-            self.fees += fill.fee
+        realized = _subtract(pnl, fee)
+        self.cash = _subtract(self.cash, _add(_multiply(quantity, fill.price), fee))
+        self.realized_pnl = _add(self.realized_pnl, realized)
+        self.fees = _add(self.fees, fee)
         return _Entry(fill, before, realized)
 
     def _unbook(self, entry: _Entry) -> OrderFilled:
@@ -162,10 +166,10 @@ class Blotter:
         self.positions.pop(fill.symbol, None)
         if entry.before.quantity:
             self.positions[fill.symbol] = entry.before
-        with _exactly():
-            self.cash += fill.side.sign * fill.quantity * fill.price + fill.fee
-            self.realized_pnl -= entry.realized
-            self.fees -= fill.fee
+        paid = _multiply(fill.side.sign * fill.quantity, fill.price)
+        self.cash = _add(self.cash, _add(paid, fill.fee))
+        self.realized_pnl = _subtract(self.realized_pnl, entry.realized)
+        self.fees = _subtract(self.fees, fill.fee)
         return fill
 
     def adopt(
@@ -180,9 +184,10 @@ class Blotter:
         self.cash, self.realized_pnl, self.fees = cash, realized_pnl, fees
         self.positions = dict(positions)
         self._entries.clear()
-        with _exactly():
-            costs = sum((position.cost for position in positions.values()), ZERO)
-            self._peak = max(self.equity, cash + costs - realized_pnl)
+        begin = _subtract(cash, realized_pnl)
+        for position in positions.values():
+            begin = _add(begin, position.cost)
+        self._peak = max(self.equity, begin)
 
     def _unrealized(self, of: Symbol) -> Decimal:
         mark = self.marks.get(of)
@@ -190,8 +195,3 @@ class Blotter:
 
     def _remember_peak(self) -> None:
         self._peak = max(self._peak, self.equity)
-
-
-def _exactly() -> AbstractContextManager[Context]:
-    """Enough digits for every sum and product of prices and quantities below 10^12."""
-    return localcontext(_EXACT)

@@ -22,7 +22,11 @@ class StrategyBrokenError(MarketError):
 
 
 class Bot:
-    """Keeps the books of a strategy, catches what it does wrong, and logs what becomes of it."""
+    """Keeps the books of a strategy, catches what it does wrong, and logs what becomes of it.
+
+    Args:
+        reports: whether status lines are asked for; if not, it knows no value at risk.
+    """
 
     def __init__(
         self,
@@ -32,16 +36,27 @@ class Bot:
         starting_cash: Decimal,
         log: Any,
         most_failures: int = 10,
+        reports: bool = True,
     ) -> None:
         self._make, self._account, self._log = make, account, log
         self._starting_cash, self._most_failures = starting_cash, most_failures
         self._strategy = make()
         self.blotter = Blotter(starting_cash)
-        self._volatility = Volatility()
+        self._volatility = Volatility() if reports else None
         self._failures = self._failures_in_a_row = self._refusals = 0
         self._failed_at: set[object] = set()
         self._refused: set[tuple[Symbol, str]] = set()  # and logged since the last status line
         self._is_lost: bool | None = None
+        self._takes: dict[type[Fact], Callable[[Any], None]] = {
+            Snapshot: self._begin,
+            OrderFilled: self._fill,
+            OrderRejected: self._refuse,
+            AmendRejected: self._refuse,
+            Gap: self._miss,
+            Lagging: self._lag,
+            SourceState: self._source,
+            Shutdown: self._leave,
+        }
 
     def hear(self, fact: Fact) -> tuple[Command, ...]:
         """Return what the strategy orders on a fact, which goes into the books first.
@@ -49,13 +64,15 @@ class Bot:
         Raises:
             StrategyBrokenError: it has failed too often in a row.
         """
-        if isinstance(fact, _OF_THE_LINE):
+        if isinstance(fact, Tick):  # nearly all of what is ever heard
+            self.blotter.mark(fact.symbol, fact.price)
+            if self._volatility is not None:
+                self._volatility.seen(fact)
+        elif isinstance(fact, _OF_THE_LINE):
             self._line(fact)
             return ()
-        self._volatility.seen(fact)
-        self._book(fact)
-        if not isinstance(fact, Tick):
-            self._tell(fact)
+        elif (take := self._takes.get(type(fact))) is not None:
+            take(fact)
         return self._decided(fact)
 
     def begin_anew(self, account: AccountAnswer | None, told: Iterable[Fact]) -> None:
@@ -90,7 +107,8 @@ class Bot:
             (of, float(position.quantity * blotter.marks.get(of, position.average_price)))
             for of, position in sorted(blotter.positions.items())
         ]
-        risk = self._volatility.value_at_risk_99(exposures)
+        known = self._volatility
+        risk = None if known is None else known.value_at_risk_99(exposures)
         held = [f"{of}:{plain(each.quantity)}" for of, each in sorted(blotter.positions.items())]
         figures: dict[str, object] = {
             "equity": plain(blotter.equity),
@@ -126,36 +144,36 @@ class Bot:
                 f"the strategy failed {self._failures_in_a_row} times in a row, last with {error!r}"
             ) from error
 
-    def _book(self, fact: Fact) -> None:
-        if isinstance(fact, Tick):
-            self.blotter.mark(fact.symbol, fact.price)
-        elif isinstance(fact, Snapshot):
-            for tick in fact.ticks:
-                self.blotter.mark(tick.symbol, tick.price)
-        elif isinstance(fact, OrderFilled):
-            realized = self.blotter.apply(fact)
-            self._log.info(
-                "fill",
-                side=fact.side,
-                symbol=fact.symbol,
-                quantity=plain(fact.quantity),
-                price=plain(fact.price),
-                realized_pnl=plain(realized),
-            )
+    def _begin(self, fact: Snapshot) -> None:
+        if self._volatility is not None:
+            self._volatility.seen(fact)
+        for tick in fact.ticks:
+            self.blotter.mark(tick.symbol, tick.price)
 
-    def _tell(self, fact: Fact) -> None:
-        """Log what a reader of the log should know."""
-        match fact:
-            case OrderRejected() | AmendRejected():
-                self._refuse(fact)
-            case Gap():
-                self._log.warning("gap", missed=fact.missed, reason=fact.reason)
-            case Lagging():
-                self._log.warning("lagging", behind=fact.behind, limit=fact.limit)
-            case SourceState():
-                self._log.info("source", symbol=fact.symbol, state=fact.state)
-            case Shutdown():
-                self._log.info("exchange_stopping", reason=fact.reason)
+    def _fill(self, fact: OrderFilled) -> None:
+        realized = self.blotter.apply(fact)
+        self._log.info(
+            "fill",
+            side=fact.side,
+            symbol=fact.symbol,
+            quantity=plain(fact.quantity),
+            price=plain(fact.price),
+            realized_pnl=plain(realized),
+        )
+
+    def _miss(self, fact: Gap) -> None:
+        if self._volatility is not None:
+            self._volatility.seen(fact)
+        self._log.warning("gap", missed=fact.missed, reason=fact.reason)
+
+    def _lag(self, fact: Lagging) -> None:
+        self._log.warning("lagging", behind=fact.behind, limit=fact.limit)
+
+    def _source(self, fact: SourceState) -> None:
+        self._log.info("source", symbol=fact.symbol, state=fact.state)
+
+    def _leave(self, fact: Shutdown) -> None:
+        self._log.info("exchange_stopping", reason=fact.reason)
 
     def _refuse(self, fact: OrderRejected | AmendRejected) -> None:
         """Log a refusal the first time between two status lines, count it every time."""

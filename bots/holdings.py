@@ -1,8 +1,9 @@
 """What a strategy holds and the most it paid for it, from its own fills."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
 
 from market.orders import OrderFilled
 from market.values import Side, Symbol
@@ -10,12 +11,14 @@ from market.values import Side, Symbol
 NONE: Final = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True, gc=False):
     """A quantity, and the highest price that was paid for any of it."""
 
     quantity: Decimal = NONE
     highest_paid: Decimal = NONE
+
+
+_NOTHING: Final = Holding()
 
 
 class Holdings:
@@ -25,7 +28,7 @@ class Holdings:
         self._held: dict[Symbol, Holding] = {}
 
     def __getitem__(self, of: Symbol) -> Holding:
-        return self._held.get(of, Holding())
+        return self._held.get(of, _NOTHING)
 
     def apply(self, fill: OrderFilled) -> None:
         """Take a fill in; the highest price paid is kept until nothing is left."""

@@ -1,6 +1,7 @@
 """The orders of one's own that stand in the book."""
 
 from decimal import Decimal
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -15,6 +16,9 @@ from market.orders import (
     OrderType,
 )
 from market.values import Side, Symbol
+
+_REDUCES: Final = (OrderFilled, OrderDecremented)
+_ENDS: Final = (OrderExpired, OrderCancelled, OrderRejected)
 
 
 class Resting:
@@ -39,9 +43,9 @@ class Resting:
         if isinstance(fact, OrderAccepted):
             if fact.type is OrderType.LIMIT:
                 self._orders[fact.order_id] = fact
-        elif isinstance(fact, OrderFilled | OrderDecremented):
+        elif isinstance(fact, _REDUCES):
             self._reduce(fact.order_id, fact.quantity)
-        elif isinstance(fact, OrderExpired | OrderCancelled | OrderRejected):
+        elif isinstance(fact, _ENDS):
             self._orders.pop(fact.order_id, None)
 
     def _reduce(self, order_id: int, quantity: Decimal) -> None:

@@ -2,10 +2,19 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from itertools import product
+from typing import (
+    Any,
+    Final,
+    Protocol,
+    TypeAlias,
+    get_args,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from msgspec import ValidationError, convert, to_builtins
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from market.errors import MarketError
 from market.events import Fact
@@ -13,6 +22,8 @@ from market.orders import AmendOrder, CancelOrder, Command, OrderType, PlaceOrde
 from market.values import Side, symbol
 
 Number: TypeAlias = Decimal | int | float | str
+
+_LISTS: Final = (tuple, list)
 
 
 @runtime_checkable
@@ -56,11 +67,13 @@ def commands(strategy: Strategy, fact: Fact, account: str) -> tuple[Command, ...
         StrategyError: it answers what is no order; its own exceptions pass.
     """
     answer = strategy.decide(fact)
-    if answer is None or (isinstance(answer, tuple | list) and not answer):
+    if answer is None:
         return ()
-    if isinstance(answer, Command) or not isinstance(answer, Iterable):
-        raise StrategyError(f"decide answers a list of orders, not {answer!r:.80}")
-    return tuple(_addressed(command, account) for command in answer)
+    if not isinstance(answer, _LISTS):
+        if isinstance(answer, Command) or not isinstance(answer, Iterable):
+            raise StrategyError(f"decide answers a list of orders, not {answer!r:.80}")
+        answer = tuple(answer)
+    return tuple([_addressed(command, account) for command in answer]) if answer else ()
 
 
 def _order(
@@ -76,15 +89,44 @@ def _decimal(value: Number) -> Decimal:
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
-def _addressed(command: object, account: str) -> Command:
+class _Form:
+    """What the members of a kind of command look like where nothing needs to be put right."""
+
+    def __init__(self, kind: type[Command]) -> None:
+        hints = get_type_hints(kind)
+        choices = [get_args(hints[name]) or (hints[name],) for name in kind.__struct_fields__]
+        plain = [
+            tuple(getattr(each, "__supertype__", each) for each in any_of) for any_of in choices
+        ]
+        self.types = frozenset(product(*plain))
+        self.numbers = [at for at, any_of in enumerate(plain) if Decimal in any_of]
+
+
+_ORDERS: Final = (PlaceOrder, CancelOrder, AmendOrder)
+_FORMS: Final = {kind: _Form(kind) for kind in _ORDERS}
+
+
+def _addressed(command: Any, account: str) -> Command:
     """The command for an account, its numbers decimals whatever they were written as."""
-    if not isinstance(command, PlaceOrder | CancelOrder | AmendOrder):
-        raise StrategyError(f"this is no order: {command!r:.80}")
+    form = _FORMS.get(type(command))
+    if form is None:
+        if not isinstance(command, _ORDERS):
+            raise StrategyError(f"this is no order: {command!r:.80}")
+        form = _Form(type(command))
+    values = astuple(command)
+    if tuple(map(type, values)) not in form.types:
+        command = _clean(command)
+        values = astuple(command)
+    for at in form.numbers:
+        if values[at] is not None and not values[at].is_finite():
+            raise StrategyError(f"this order has no finite numbers: {command!r:.200}")
+    addressed: Command = command if command.account else replace(command, account=account)
+    return addressed
+
+
+def _clean(command: Any) -> Any:
+    """The same command, each member of the type that it is to have."""
     try:
-        clean = convert(to_builtins(command), type=type(command))
+        return convert(to_builtins(command), type=type(command))
     except (TypeError, ValidationError) as error:
         raise StrategyError(f"this order makes no sense: {command!r:.200}: {error}") from error
-    numbers = (getattr(clean, name) for name in clean.__struct_fields__)
-    if not all(each.is_finite() for each in numbers if isinstance(each, Decimal)):
-        raise StrategyError(f"this order has no finite numbers: {command!r:.200}")
-    return clean if clean.account else replace(clean, account=account)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from bots.holdings import Holdings
 from bots.strategy import buy, sell
@@ -18,6 +18,8 @@ from market.orders import (
     PlaceOrder,
 )
 from market.values import Symbol
+
+_ENDS: Final = (OrderRejected, OrderExpired, OrderCancelled)
 
 
 class TurnTrader(ABC):
@@ -65,7 +67,7 @@ class TurnTrader(ABC):
         if isinstance(fact, OrderFilled):
             self._holdings.apply(fact)
             self._arrive(fact.symbol, fact.quantity)
-        elif isinstance(fact, OrderRejected | OrderExpired | OrderCancelled):
+        elif isinstance(fact, _ENDS):
             self._in_flight.pop(fact.symbol, None)
 
     def _arrive(self, of: Symbol, quantity: Decimal) -> None:
