@@ -334,13 +334,18 @@ def as_answer(account: AccountView) -> AccountAnswer:
 
 @contextmanager
 def _little_garbage() -> Iterator[None]:
-    """Look for cycles rarely meanwhile: facts, orders and results form none."""
-    before = gc.get_threshold()
+    """Look for cycles rarely meanwhile: facts, orders and results form none.
+
+    What somebody else has frozen stays frozen.
+    """
+    before, ours = gc.get_threshold(), not gc.get_freeze_count()
     gc.collect()
-    gc.freeze()
+    if ours:
+        gc.freeze()
     gc.set_threshold(200_000, 50, 100)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()

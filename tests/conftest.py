@@ -1,5 +1,6 @@
 """What all tests share: what a machine may not have, who runs which test, and what is traced."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -62,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("hypothesis"):
             item.add_marker("no_cover")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what is there for the whole session: all tests and what they import."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

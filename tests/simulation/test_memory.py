@@ -58,10 +58,13 @@ def held(root: object) -> Iterator[object]:
                 left.append(one)
 
 
-def sizes(root: object) -> dict[int, tuple[int, str]]:
-    """How many members each container has that can be reached from a thing, and what it is."""
+def sizes(root: object) -> dict[int, tuple[int, str, object]]:
+    """How many members each container has that can be reached from a thing, and what it is.
+
+    Each is kept with its size, so that no later one can come to lie where it was.
+    """
     return {
-        id(thing): (len(thing), f"{type(thing).__name__} {str(thing)[:80]}")
+        id(thing): (len(thing), f"{type(thing).__name__} {str(thing)[:80]}", thing)
         for thing in held(root)
         if isinstance(thing, list | dict | set | deque | bytearray)
     }
@@ -69,7 +72,7 @@ def sizes(root: object) -> dict[int, tuple[int, str]]:
 
 def grown(config: RunConfig) -> list[str]:
     """What has more in it late in a run than early in it."""
-    looks: list[tuple[int, dict[int, tuple[int, str]]]] = []
+    looks: list[tuple[int, dict[int, tuple[int, str, object]]]] = []
 
     def look(share: float) -> None:
         if share in (EARLY, LATE):
@@ -81,7 +84,7 @@ def grown(config: RunConfig) -> list[str]:
     (things, early), (more_things, late) = looks
     found = [
         f"{late[one][0]} after {size} in {what}"
-        for one, (size, what) in early.items()
+        for one, (size, what, _) in early.items()
         if one in late and late[one][0] > 1.2 * size + 50
     ]
     return found + [f"{more_things} things after {things}"] * (more_things > 1.3 * things)
