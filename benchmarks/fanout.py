@@ -15,12 +15,12 @@ too must get every event of theirs once.
 The load generator is the same for all. Where the latency of a modest load is measured it is
 prompt: it sleeps until there is something to read. Where the limit is sought it rests for 10 ms
 after a round of reads that brought little. A server that writes every event by itself has nobody to
-wake then, as on a network, where that is the reader's machine's work; prompt readers cost nchan a
-quarter of its limit, and the load generator, busy with being woken, 75 to 90 % of its core instead
-of 25 to 50. The rest is in the latency. A figure is marked where the load generator was busy for
-more than seven tenths of the time all the same, as it is with a server whose bytes are as many as
-it can count; how busy the server was is printed beside it. Only the ratios of one run are worth
-comparing.
+wake then, as on a network, where that is the reader's machine's work. With prompt readers nchan's
+limit is a quarter lower, and the load generator, which is busy with being woken, at 65 to 90 % of
+its core instead of 25 to 50. The rest is in the latency. A figure is marked where the load
+generator was busy for more than seven tenths of the time all the same, as it is with a server that
+sends as many bytes as can be read; how busy the server was is printed beside it. Only the ratios of
+one run are worth comparing.
 """
 
 import argparse
