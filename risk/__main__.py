@@ -31,6 +31,7 @@ def run(given: Environment) -> int:
     """Serve until the process is asked to end."""
     try:
         settings = Settings.from_env(given)
+        settings.require_streamed()
         configure_from(given, "risk")
     except MarketError as error:
         sys.stderr.write(f"risk: {error}\n")

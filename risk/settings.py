@@ -81,6 +81,13 @@ class Settings:
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
         )
 
+    def require_streamed(self) -> None:
+        """Raise SettingsError when the default portfolio has what the market does not stream."""
+        for name in self.portfolio.symbols:
+            if name not in self.symbols:
+                market = ",".join(self.symbols)
+                raise SettingsError("PORTFOLIO", f"{name} is not among SYMBOLS={market}")
+
 
 def _accounts(text: str) -> tuple[str, ...]:
     if wrong := [name for name in words(text) if account_name(name) is None]:

@@ -403,3 +403,13 @@ def test_the_environment_is_an_argument() -> None:
     from risk.__main__ import main
 
     assert main(Environment({})) == 2
+
+
+def test_a_portfolio_of_what_is_not_streamed_is_refused_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from market.settings import environment
+    from risk.__main__ import main
+
+    assert main(environment(process={"PORTFOLIO": "BTC:1,DOGE:1"})) == 2
+    assert "PORTFOLIO: DOGE is not among SYMBOLS=BTC,TCS,META" in capsys.readouterr().err
