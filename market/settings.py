@@ -28,7 +28,9 @@ class Environment:
         if text:
             try:
                 return cast(text)
-            except (ValueError, InvalidOperation) as error:
+            except InvalidOperation as error:
+                raise SettingsError(name, f"{text[:80]!r} will not do: it is no number") from error
+            except ValueError as error:
                 raise SettingsError(name, f"{text[:80]!r} will not do: {error}") from error
         if default is None:
             raise SettingsError(name, "is missing")

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-from msgspec import structs
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,7 +23,7 @@ from market.settings import symbols
 from market.values import Symbol
 from simulation.backtest import backtest_config
 from simulation.command import parser
-from simulation.config import RunConfig, check, load, parsed
+from simulation.config import RunConfig, changed, check, load, parsed
 from simulation.errors import ConfigError
 from simulation.event_log import EventLog
 from simulation.journal import journal
@@ -39,7 +38,7 @@ from sources.facts import log_returns
 from sources.facts_report import draw, table
 
 RESULTS: Final = Path("data/sweeps.sqlite")
-NOT_LIVE: Final = ("seed", "log", "journal", "report")
+NOT_LIVE: Final = ("set", "seed", "log", "journal", "report")
 WIDTH: Final = 120  # of tables that go to a file
 FAILED: Final = 1  # an assertion does not hold, or an agent has left
 WRONG: Final = 2  # what was asked for makes no sense
@@ -57,6 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MarketError as error:
         sys.stderr.write(f"simulation: {error}\n")
         return WRONG
+    except OSError as error:  # a file or a cluster that is not to be had
+        sys.stderr.write(f"simulation: {error}\n")
+        return WRONG
+    except SystemExit as error:  # only a strategy could want that
+        sys.stderr.write(f"simulation: a strategy has ended the process, exit({error.code!r})\n")
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("simulation: stopped\n")
         return 130
@@ -73,6 +78,9 @@ def run_sweep(asked: Namespace, console: Console) -> int:
     workers = asked.processes
     if workers < 1:
         raise ConfigError("--processes is 1 or more")
+    names = tuple(asked.duel.split(","))
+    if len(names) != 2:
+        raise ConfigError(f"--duel {asked.duel}: it is two bots, such as investor,hamster")
     Simulation(config, seeds[0], EventLog())  # what makes no sense is said before any work begins
     with Store(asked.results or RESULTS) as store:
         left = set(seeds) - store.seeds(config.digest)
@@ -83,9 +91,8 @@ def run_sweep(asked: Namespace, console: Console) -> int:
             sweep(config, seeds, store, executor, in_flight=4 * workers, done=lambda _: step(1))
         wanted = set(seeds)
         results = [result for result in store.results(config.digest) if result.seed in wanted]
-    names = tuple(asked.duel.split(","))
     there = {bot.name for result in results for bot in result.bots}
-    duels = [duel(results, *names)] if len(names) == 2 and there.issuperset(names) else []
+    duels = [duel(results, *names)] if there.issuperset(names) else []
     print_sweep(console, config.name, summaries(results), duels)
     if asked.report is not None:
         from simulation.report import write_report  # its libraries take a second
@@ -105,7 +112,10 @@ def facts(asked: Namespace, console: Console) -> int:
     """Print the stylized-fact gates of the price that is made by trading."""
     config = _config(asked)
     seed = config.seed if asked.seed is None else asked.seed
-    symbol = Symbol(asked.symbol or symbols(config.environment)[0])
+    market = symbols(config.environment)
+    symbol = Symbol(asked.symbol or market[0])
+    if symbol not in market:
+        raise ConfigError(f"there is no {symbol}, only {', '.join(market)}")
     with _percent(config.name, is_on=not asked.quiet) as progress:
         series = traded(config, seed, symbol, progress)
     found = f"{series.title}: {len(series.prices) - 1} returns\n{table(series.gates())}"
@@ -119,7 +129,7 @@ def play(asked: Namespace, console: Console) -> int:
     """Play a scenario; live, it is the exchange of the settings in force that is played before."""
     if not asked.live:
         return run(asked, console)
-    if given := [name for name in NOT_LIVE if getattr(asked, name) is not None]:
+    if given := [name for name in NOT_LIVE if getattr(asked, name) not in (None, [])]:
         raise ConfigError(f"--{given[0]} is of a simulation; with --live there is none")
     result = play_live(_config(asked), for_s=asked.for_s, say=console.print)
     print_run(console, result, 0.0)
@@ -157,14 +167,10 @@ def _has_failed(result: RunResult) -> bool:
 
 def _config(asked: Namespace) -> RunConfig:
     config = parsed({}) if asked.config is None else load(asked.config)
-    changed: dict[str, Any] = {"settings": config.settings | _settings(asked)}
-    if asked.days is not None:
-        changed["days"] = asked.days
-    try:
-        config = structs.replace(config, **changed)
-        config.__post_init__()
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    settings = config.settings | _settings(asked)
+    config = changed(
+        config, settings=settings, days=config.days if asked.days is None else asked.days
+    )
     check(config, "--set")
     return config
 

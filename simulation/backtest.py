@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from market.settings import symbols
-from simulation.config import AgentConfig, RecordingConfig, RunConfig, check
+from simulation.config import AgentConfig, RecordingConfig, RunConfig, changed, check
 from simulation.errors import ConfigError
 from simulation.line import first_time, recorded_days
 from simulation.participant import strategy_class
@@ -25,12 +25,15 @@ def backtest_config(asked: Namespace, settings: Mapping[str, str]) -> RunConfig:
         volume_column=asked.volume_column,
         interval_s=asked.interval,
     )
-    agent = AgentConfig(
-        strategy=asked.strategy,
-        latency=asked.latency,
-        hearing=asked.hearing,
-        amount=asked.amount,
-    )
+    try:
+        agent = AgentConfig(
+            strategy=asked.strategy,
+            latency=asked.latency,
+            hearing=asked.hearing,
+            amount=asked.amount,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return backtest(agent, asked.data, recording, settings, days=asked.days)
 
 
@@ -70,7 +73,7 @@ def backtest(
     start = first_time(config)
     whole = max(recorded_days(config, start), timedelta(seconds=1) / timedelta(days=1))
     length = whole if days is None else min(days, whole)
-    return structs.replace(config, start=start.isoformat(), days=length)
+    return changed(config, start=start.isoformat(), days=length)
 
 
 def _of_symbol(text: str, market: RunConfig) -> tuple[str, str]:

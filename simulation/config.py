@@ -191,6 +191,16 @@ def parsed(table: Mapping[str, Any], where: str = "the configuration") -> RunCon
     return config
 
 
+def changed(config: RunConfig, **given: Any) -> RunConfig:
+    """Return the configuration with something else in it; ConfigError when that makes no sense."""
+    try:
+        found = structs.replace(config, **given)
+        found.__post_init__()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return found
+
+
 def check(config: RunConfig, where: str) -> None:
     """Raise ConfigError when a setting, a symbol or a latency is unknown or wrong."""
     _check_names(config, where)

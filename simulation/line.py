@@ -126,8 +126,10 @@ def first_time(config: RunConfig) -> datetime:
     env = config.environment
     times = []
     for name, recording in config.recordings.items():
-        ticks = recorded(recording, _instrument(env, name), start)
-        times += [tick.time for tick in [next(ticks, None)] if tick is not None]
+        first = next(recorded(recording, _instrument(env, name), start), None)
+        if first is None:
+            raise ConfigError(f"{recording.file}: has no rows")
+        times.append(first.time)
     return min(times, default=start)
 
 

@@ -1,8 +1,9 @@
 """Runs and sweeps as tables at a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from simulation.results import BotResult, RunResult
@@ -45,10 +46,13 @@ def print_run(console: Console, result: RunResult, elapsed_s: float) -> None:
         f"events {result.events}, log sha256 {result.log}", highlight=False, soft_wrap=True
     )
     for bot in result.bots:
+        if bot.refusals:
+            refused = f"{bot.name} was refused: {_counts(bot.refusals)}"
+            console.print(refused, highlight=False, markup=False, soft_wrap=True)
         if bot.failure:
-            console.print(f"[red]{bot.name} left: {bot.failure}[/]")
+            console.print(f"[red]{escape(f'{bot.name} left: {bot.failure}')}[/]")
     for text in result.failed:
-        console.print(f"[red]does not hold: {text}[/]", markup=True, highlight=False)
+        console.print(f"[red]does not hold: {escape(text)}[/]", markup=True, highlight=False)
 
 
 def print_sweep(
@@ -82,6 +86,10 @@ def verdict(duel: Duel) -> str:
         f" [{duel.low:.1%}, {duel.high:.1%}]), by {with_interval(mean)} on average;"
         f" sign test p = {duel.p_value:.2g}"
     )
+
+
+def _counts(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(of.items()))
 
 
 def with_interval(estimate: Estimate | None, form: str = ",.0f") -> str:

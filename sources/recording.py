@@ -128,7 +128,9 @@ class _Form:
     def _place(self, name: str) -> int:
         if name not in self._names:
             raise RecordingError(self._path, f"no column {name!r} among {', '.join(self._names)}")
-        return len(self._names) - 1 - self._names[::-1].index(name)
+        if (count := self._names.count(name)) > 1:
+            raise RecordingError(self._path, f"{count} columns {name!r}")
+        return self._names.index(name)
 
     def _read(self, line: int, values: list[str], at: int, cast: Callable[[str], Cell]) -> Cell:
         text = values[at].strip()

@@ -67,6 +67,11 @@ def test_a_backtest_takes_a_strategy_file_and_recorded_prices(
         ["backtest", "nowhere.py:X", "--data", "x.csv"],
         ["play", "crash.toml", "--set", "HOUSE_LEVELS=many"],
         ["play", "crash.toml", "--live", "--seed", "3"],
+        ["play", "crash.toml", "--live", "--set", "HOUSE_LEVELS=1"],
+        ["run", "--set", "TAKER_FEE_BPS=abc"],
+        ["run", "--days", "0.0001", "--log", "/dev/null/log"],
+        ["sweep", "--duel", "investor"],
+        ["facts", "walk.toml", "--symbol", "DOGE"],
         ["play", "crash.toml", "--live", "--report", "out"],
     ],
 )
@@ -75,6 +80,69 @@ def test_a_question_that_makes_no_sense_is_answered_with_2(
 ) -> None:
     assert main([*wrong, "--quiet"]) == 2
     assert capsys.readouterr().err.startswith("simulation: ")
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong", "problem"),
+    [
+        ("timestamp,price", [], "has no rows"),
+        ("timestamp,price,price\n2026-01-01,1,2", [], "2 columns 'price'"),
+        ("timestamp,price\n2026-01-01,100\n9998-01-01,101", [], "days are above 0, and 100000"),
+        ("timestamp,price\n2026-01-01,100", ["--days", "0"], "days are above 0"),
+        ("timestamp,price\n2026-01-01,100", ["--amount", "x"], "amount 'x' is no number"),
+    ],
+)
+def test_a_recording_or_a_wish_that_makes_no_sense_is_answered_with_2(
+    rows: str,
+    wrong: list[str],
+    problem: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    prices = tmp_path / "prices.csv"
+    prices.write_text(rows)
+
+    assert main(["backtest", "investor", "--data", str(prices), *wrong, "--quiet"]) == 2
+    assert problem in capsys.readouterr().err
+
+
+STRATEGIES = """
+from decimal import Decimal
+from bots.strategy import buy
+
+class Exiting:
+    def decide(self, fact):
+        raise SystemExit(0)
+
+class Greedy:
+    def decide(self, fact):
+        return [buy(fact.symbol, Decimal("1e-9"))] if fact.kind == "tick" else ()
+
+class Failing:
+    def decide(self, fact):
+        raise ValueError("[/red] is no price")
+"""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "code", "said"),
+    [
+        ("Exiting", 1, "a strategy has ended the process"),
+        ("Greedy", 0, "strategy was refused: 40 lot-size"),
+        ("Failing", 1, "last with ValueError('[/red] is no price')"),
+    ],
+)
+def test_what_a_strategy_does_wrong_is_said(
+    strategy: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices, mine = tmp_path / "prices.csv", tmp_path / "mine.py"
+    prices.write_text("price\n" + "100\n" * 40)
+    mine.write_text(STRATEGIES)
+    ask = ["backtest", f"{mine}:{strategy}", "--data", str(prices), "--interval", "1", "--quiet"]
+
+    assert main(ask) == code
+    heard = capsys.readouterr()
+    assert said in " ".join((heard.out + heard.err).split())
 
 
 def test_facts_need_enough_prices(capsys: pytest.CaptureFixture[str]) -> None:
