@@ -54,21 +54,26 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what needs the browser first, and leave properties out of what coverage traces.
+    """Put what needs the browser first; leave that, and properties, out of what coverage traces.
 
     One process then has all pages: the others start no browser and no market of their own. Tests
     by example show each line; to trace it for hundreds of drawn ones costs three times their time.
     """
-    items.sort(key=lambda item: "browser" not in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: not _has_pages(item))
     for item in items:
-        if item.get_closest_marker("hypothesis"):
+        if _has_pages(item) or item.get_closest_marker("hypothesis"):
             item.add_marker("no_cover")
+
+
+def _has_pages(item: pytest.Item) -> bool:
+    return "browser" in getattr(item, "fixturenames", ())
 
 
 def pytest_collection_finish() -> None:
     """Spare the collector what is there for the whole session: all tests and what they import."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.fixture(autouse=True)
