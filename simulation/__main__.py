@@ -33,7 +33,7 @@ from simulation.results import RunResult
 from simulation.run import Simulation
 from simulation.store import Store
 from simulation.sweep import dask, duel, processes, quiet, seeds_of, summaries, sweep
-from simulation.tables import print_run, print_sweep
+from simulation.tables import print_failures, print_run, print_sweep
 from sources.facts import log_returns
 from sources.facts_report import draw, table
 
@@ -94,6 +94,7 @@ def run_sweep(asked: Namespace, console: Console) -> int:
     there = {bot.name for result in results for bot in result.bots}
     duels = [duel(results, *names)] if there.issuperset(names) else []
     print_sweep(console, config.name, summaries(results), duels)
+    print_failures(console, results)
     if asked.report is not None:
         from simulation.report import write_report  # its libraries take a second
 

@@ -1,5 +1,6 @@
 """Runs and sweeps as tables at a terminal."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -75,6 +76,15 @@ def print_sweep(
     console.print(table)
     for each in duels:
         console.print(verdict(each), highlight=False, markup=False, soft_wrap=True)
+
+
+def print_failures(console: Console, results: Sequence[RunResult]) -> None:
+    """Print what did not hold in how many runs, and who left how many of them."""
+    failed = Counter(f"does not hold: {text}" for result in results for text in result.failed)
+    failed.update(f"{bot.name} left" for result in results for bot in result.bots if bot.failure)
+    for text, count in sorted(failed.items()):
+        line = f"{text} ({count} of {len(results)} runs)"
+        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def verdict(duel: Duel) -> str:

@@ -40,6 +40,19 @@ def test_a_sweep_prints_who_beats_whom(
     connection.close()
 
 
+def test_a_sweep_fails_where_an_assertion_does_and_says_in_how_many_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("days = 0.0002\nassertions = ['pnl(\"investor\") > 1e9', '1 > 0']\n")
+    ask = ["sweep", str(file), "--seeds", "1..2", "--processes", "1", "--quiet"]
+
+    assert main([*ask, "--results", str(tmp_path / "sweeps.sqlite")]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert 'does not hold: pnl("investor") > 1e9 (2 of 2 runs)' in said
+    assert "1 > 0" not in said
+
+
 def test_a_backtest_takes_a_strategy_file_and_recorded_prices(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
