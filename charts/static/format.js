@@ -30,6 +30,14 @@ export const brief = (value) => (known(value) ? short.format(value) : "–");
 export const quantity = (value) => (known(value) ? plain.format(value) : "–");
 export const money = (value, digits = 0) => price(value, digits);
 
+const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 });
+
+/** A whole number where there is room for so many digits: 12,345 in four is 12.3K. */
+export function cramped(value, digits) {
+  const isLong = known(value) && Math.abs(Math.round(value)) >= 10 ** digits;
+  return isLong ? compact.format(value).replace("-", "−") : money(value);
+}
+
 /** A number as far as it is shown: what rounds to zero is zero. */
 export const rounded = (value, digits = 0) => (known(value) ? Number(Number(value).toFixed(digits)) : 0);
 

@@ -1,7 +1,7 @@
 // The tables that follow what happens: trades, accounts, events.
 
 import { $, element, reconcile, row, tone, write } from "./dom.js";
-import { brief, clock, decimals, money, percent, price, quantity, rounded, signed } from "./format.js";
+import { brief, clock, cramped, decimals, money, percent, price, quantity, rounded, signed } from "./format.js";
 
 export function drawTape(store, symbol) {
   const digits = decimals(store.instrument.get(symbol)?.tick_size);
@@ -60,18 +60,32 @@ function drawAccount(node, account, color) {
   const [, state, position, open, realized, fees, drawdown, fills, refused] = node.cells;
   const [word, why] = STATES[account.state] ?? ["–", "not followed: a page that looks at it changes that"];
   write(state, word);
-  if (state.title !== why) state.title = why;
+  entitle(state, why);
   state.dataset.state = account.state ?? "";
   drawPosition(position, account.positions.filter((each) => each.quantity !== 0));
-  write(open, signed(account.unrealized_pnl));
-  tone(open, rounded(account.unrealized_pnl));
-  write(realized, signed(account.realized_pnl));
-  tone(realized, rounded(account.realized_pnl));
-  write(fees, money(account.fees));
+  drawProfit(open, account.unrealized_pnl);
+  drawProfit(realized, account.realized_pnl);
+  drawCount(fees, account.fees);
   write(drawdown, percent(account.max_drawdown, 2));
-  write(fills, account.fills === undefined ? "–" : money(account.fills));
-  write(refused, account.rejected === undefined ? "–" : money(account.rejected));
+  drawCount(fills, account.fills);
+  drawCount(refused, account.rejected);
   refused.classList.toggle("warned", account.rejected > 0);
+}
+
+/** A number without its sign, and the whole of it in the title. */
+function drawCount(cell, value) {
+  write(cell, cramped(value, 4));
+  entitle(cell, money(value));
+}
+
+function drawProfit(cell, value) {
+  write(cell, (rounded(value) > 0 ? "+" : "") + cramped(value, 5));
+  entitle(cell, signed(value));
+  tone(cell, rounded(value));
+}
+
+function entitle(cell, title) {
+  if (cell.title !== title) cell.title = title;
 }
 
 /** A line a holding, the largest first; what has no room is in the title. */
@@ -82,7 +96,7 @@ function drawPosition(cell, held) {
   const more = lines.length > LINES ? ` +${lines.length - LINES}` : "";
   write(cell, (lines.slice(0, LINES).map(([symbol, short]) => `${symbol} ${short}`).join("\n") || "flat") + more);
   const title = lines.map(([symbol, , whole]) => `${symbol} ${whole}`).join(", ");
-  if (cell.title !== title) cell.title = title;
+  entitle(cell, title);
 }
 
 function drawTotal(accounts) {
@@ -93,13 +107,12 @@ function drawTotal(accounts) {
   const sum = (name) => accounts.reduce((total, account) => total + (account[name] ?? 0), 0);
   write(node.cells[0], "Total");
   for (const [index, name] of [[3, "unrealized_pnl"], [4, "realized_pnl"]]) {
-    write(node.cells[index], signed(sum(name)));
-    tone(node.cells[index], rounded(sum(name)));
+    drawProfit(node.cells[index], sum(name));
   }
-  write(node.cells[5], money(sum("fees")));
+  drawCount(node.cells[5], sum("fees"));
   write(node.cells[6], percent(Math.max(0, ...accounts.map((account) => account.max_drawdown)), 2));
-  write(node.cells[7], money(sum("fills")));
-  write(node.cells[8], money(sum("rejected")));
+  drawCount(node.cells[7], sum("fills"));
+  drawCount(node.cells[8], sum("rejected"));
 }
 
 let made = 0;
