@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from market.orders import OrderType, PlaceOrder
 from market.values import Side, Symbol
-from simulation.config import MOST_AGENTS, decimal
+from simulation.config import MOST_AGENTS, account_name, decimal
 from simulation.distortion import NEVER, Distortion, Lie, Shock, Spell
 from simulation.errors import ConfigError
 
@@ -214,6 +214,10 @@ class FatFinger(Event, frozen=True, kw_only=True, tag="order"):
     starting_cash: float | str | None = None
     short_selling: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        account_name(self.accounts[-1])
+
     @property
     def accounts(self) -> tuple[str, ...]:
         return (self.account,)
@@ -253,9 +257,9 @@ class News(FatFinger, frozen=True, kw_only=True, tag="news"):
     over_s: float = 10.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not 1 <= self.herd <= MOST_AGENTS:
             raise ValueError(f"herd is 1 to {MOST_AGENTS}")
+        super().__post_init__()
         if not -1 < self.move < 1e6:
             raise ValueError("a move is above -1")
 

@@ -15,7 +15,9 @@ import msgspec
 from msgspec import Struct, structs
 from starlette.config import Config as EnvFile
 
+from exchange.api.requests import NAME_IN_WORDS, check_name
 from market.errors import SettingsError
+from market.problems import ProblemError
 from market.settings import ROOT, Environment, words
 from market.settings import symbols as market_symbols
 from market.values import Symbol
@@ -44,6 +46,14 @@ def decimal(name: str, value: object) -> Decimal:
     if not found.is_finite():
         raise ValueError(f"{name} {value!r} is no number")
     return found
+
+
+def account_name(text: str) -> str:
+    """Return what can be the name of an account, as the exchange has it; else ValueError."""
+    try:
+        return check_name(text)
+    except ProblemError as error:
+        raise ValueError(f"account {text[:70]!r}: a name is {NAME_IN_WORDS}") from error
 
 
 class AgentConfig(
@@ -151,6 +161,10 @@ class RunConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             found |= {f"{name}-{i:0{digits}}": agent for i in range(1, agent.count + 1)}
         if len(found) > MOST_AGENTS:
             raise ConfigError(f"{len(found)} agents are more than {MOST_AGENTS}")
+        try:
+            found = {account_name(name): agent for name, agent in found.items()}
+        except ValueError as error:
+            raise ConfigError(f"agents: {error}") from error
         return dict(sorted(found.items()))
 
     @property

@@ -102,6 +102,7 @@ def test_an_argument_that_a_strategy_does_not_ask_for_is_named() -> None:
         ({"agents": {"investor": {"amount": "0.5"}}}, "agents.investor: amount: quantity 0.5"),
         ({"settings": {"BTC_PROCESS_SIGMAA": 1}}, "BTC_PROCESS_SIGMAA: there is no such parameter"),
         ({"settings": {"SEED": 3}}, "SEED is not one of a run"),
+        ({"agents": {"a b": {"strategy": "investor"}}}, "agents: account 'a b': a name is"),
     ],
 )
 def test_what_an_instrument_or_a_process_cannot_have_is_refused_before_it_runs(

@@ -139,6 +139,21 @@ def test_a_herd_runs_after_the_news() -> None:
         ({"do": "news", "at_s": 1, "symbol": "META", "move": -1}, "a move is above -1"),
         ({"do": "volatility", "at_s": 1, "symbol": "META", "factor": -1}, "factor is 0 to"),
         ({"do": "lie", "at_s": 1, "symbol": "META", "factor": 0}, "factor is above 0"),
+        (
+            {
+                "do": "order",
+                "at_s": 1,
+                "symbol": "TCS",
+                "side": "buy",
+                "quantity": 1,
+                "account": "a b",
+            },
+            "account 'a b': a name is 1 to 64",
+        ),
+        (
+            {"do": "news", "at_s": 1, "symbol": "TCS", "move": 0.1, "account": "h" * 63},
+            "a name is 1 to 64",
+        ),
     ],
 )
 def test_an_event_that_makes_no_sense_is_named(event: dict[str, object], problem: str) -> None:
