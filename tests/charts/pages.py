@@ -19,7 +19,7 @@ class Watched:
     """What a page did that it should not: errors, and requests to anyone else."""
 
     def __init__(self, page: Page, origin: str) -> None:
-        self.page, self.errors, self.foreign = page, list[str](), list[str]()
+        self.errors, self.foreign = list[str](), list[str]()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._hear)
         page.on("request", lambda request: self._see(request.url, origin))
@@ -37,16 +37,29 @@ class Watched:
 @asynccontextmanager
 async def opened(
     browser: Browser, url: str, size: tuple[int, int] = DESK, path: str = "/", **options: Any
-) -> AsyncIterator[Watched]:
-    """Give a page that knows of no other, on an address."""
+) -> AsyncIterator[Page]:
+    """Give a page on an address; in the end it must have done nothing that it should not."""
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]}, timezone_id="Asia/Tokyo", **options
     )
     page = await context.new_page()
     watched = Watched(page, url)
-    await page.goto(f"{url}{path}", wait_until="domcontentloaded")
-    yield watched
-    await context.close()
+    try:
+        await page.goto(f"{url}{path}", wait_until="domcontentloaded")
+        yield page
+    finally:
+        await context.close()
+    assert watched.errors == []
+    assert watched.foreign == []
+
+
+@asynccontextmanager
+async def live(browser: Browser, running: Market) -> AsyncIterator[Page]:
+    """Give the page of a market that is ready, once it is live."""
+    await ready(running)
+    async with opened(browser, running.charts) as page:
+        await word(page, "LIVE")
+        yield page
 
 
 async def ready(running: Market) -> None:

@@ -24,19 +24,19 @@ Color = tuple[float, float, float, float]
 async def live(browser: Browser, running: Market) -> AsyncIterator[Page]:
     """The live page, which each test leaves as it found it."""
     await ready(running)
-    async with opened(browser, running.charts, reduced_motion="reduce") as watched:
-        await word(watched.page, "LIVE")
-        await drawn(watched.page)
-        yield watched.page
+    async with opened(browser, running.charts, reduced_motion="reduce") as page:
+        await word(page, "LIVE")
+        await drawn(page)
+        yield page
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def study(browser: Browser, running: Market) -> AsyncIterator[Page]:
     """The study page, which each test leaves as it found it."""
     await ready(running)
-    async with opened(browser, running.charts, path=STUDY) as watched:
-        await until(watched.page, "document.getElementById('figure').data?.[0].x.length > 1")
-        yield watched.page
+    async with opened(browser, running.charts, path=STUDY) as page:
+        await until(page, "document.getElementById('figure').data?.[0].x.length > 1")
+        yield page
 
 
 def color(text: str) -> Color:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.charts.pages import PATIENCE_MS, opened, ready, until, word
+from tests.charts.pages import PATIENCE_MS, live, opened, ready, until, word
 from tests.e2e.processes import Market
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
@@ -15,10 +15,7 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session"
 async def test_a_source_that_stops_is_called_stale_in_words(
     browser: Browser, running: Market
 ) -> None:
-    await ready(running)
-    async with opened(browser, running.charts) as watched:
-        page = watched.page
-        await word(page, "LIVE")
+    async with live(browser, running) as page:
         running.kill("source-btc")
         await word(page, "STALE")
         await expect(page.locator("#state-why")).to_contain_text("BTC: source")
@@ -27,17 +24,13 @@ async def test_a_source_that_stops_is_called_stale_in_words(
         await expect(page.locator("#events")).to_contain_text("the source is down")
         running.start("source-btc")
         await word(page, "LIVE")
-    assert watched.errors == []
 
 
 @pytest.mark.parametrize("name", ["exchange", "charts"])
 async def test_the_page_heals_without_a_reload_when_a_process_dies(
     browser: Browser, running: Market, name: str
 ) -> None:
-    await ready(running)
-    async with opened(browser, running.charts) as watched:
-        page = watched.page
-        await word(page, "LIVE")
+    async with live(browser, running) as page:
         await page.evaluate("window.same = true")
         running.kill(name)
         await expect(page.locator("#state")).to_have_attribute(
@@ -49,7 +42,6 @@ async def test_the_page_heals_without_a_reload_when_a_process_dies(
         price = await page.locator("#last").inner_text()
         await expect(page.locator("#last")).not_to_have_text(price, timeout=PATIENCE_MS)
         assert await page.evaluate("window.same") is True
-    assert watched.errors == []
 
 
 async def test_fills_from_before_the_charts_began_are_counted_and_marked(
@@ -60,15 +52,14 @@ async def test_fills_from_before_the_charts_began_are_counted_and_marked(
     async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
         for side in ("buy", "sell", "buy"):  # the first one opens the account
             (await client.post(f"/{side}", json=body)).raise_for_status()
-    async with opened(browser, running.charts) as watched:
-        fills = watched.page.locator("#bots tr", has_text="early").locator("td").nth(6)
+    async with opened(browser, running.charts) as page:
+        fills = page.locator("#bots tr", has_text="early").locator("td").nth(6)
         await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
     running.kill("charts")
     killed = time()
     running.start("charts")
     await ready(running)
-    async with opened(browser, running.charts) as watched:
-        page = watched.page
+    async with opened(browser, running.charts) as page:
         fills = page.locator("#bots tr", has_text="early").locator("td").nth(6)
         await expect(fills).to_have_text("3", timeout=PATIENCE_MS)
         of = "sandpit.store.fill.filter(each => each.account === 'early')"
@@ -76,4 +67,3 @@ async def test_fills_from_before_the_charts_began_are_counted_and_marked(
         sides = await page.evaluate(f"{of}.map(each => each.side)")
         await until(page, f"sandpit.store.equity.get('early')?.[0][0] < {killed}")
     assert sides == ["buy", "sell", "buy"]
-    assert watched.errors == []
