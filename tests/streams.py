@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -240,6 +241,11 @@ class Proof:
 def number(event_id: str) -> int:
     """Return the number in an id; 0 for no id."""
     return int(event_id.partition("-")[2] or 0)
+
+
+def a_client(base: str = "") -> httpx.AsyncClient:
+    """Return a client of servers on this machine, as patient as a test."""
+    return httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE_S)
 
 
 async def eventually(true: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:

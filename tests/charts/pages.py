@@ -9,6 +9,7 @@ import httpx
 from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.processes import Market, until_healthy
+from tests.streams import a_client
 
 DESK, PHONE = (1440, 900), (390, 844)
 PATIENCE_MS = 30_000
@@ -64,7 +65,7 @@ async def live(browser: Browser, running: Market) -> AsyncIterator[Page]:
 
 async def ready(running: Market) -> None:
     """Return when the processes that a page needs are well, and there is somebody to trade with."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with a_client() as client:
         for url in (running.exchange, running.risk, running.charts):
             await until_healthy(client, url)
         await _until_it_trades(client, running.exchange)
@@ -100,5 +101,5 @@ async def drawn(page: Page) -> None:
 
 async def asked(url: str, path: str) -> Any:
     """Return what a server answers."""
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with a_client(url) as client:
         return (await client.get(path)).json()

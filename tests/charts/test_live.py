@@ -12,7 +12,7 @@ from httpx_sse import EventSource, aconnect_sse
 from market.events import State
 from market.streaming import StreamSettings
 from tests.charts.builders import PaperMarket, a_tick, a_trade, charts_of, charts_over, down
-from tests.streams import PATIENCE_S
+from tests.streams import PATIENCE_S, a_client
 
 
 class Page:
@@ -47,7 +47,7 @@ class Page:
 
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with a_client(url) as client:
         yield client
 
 

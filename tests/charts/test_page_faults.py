@@ -2,12 +2,12 @@
 
 from time import time
 
-import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.charts.pages import PATIENCE_MS, live, opened, ready, until, word
 from tests.e2e.processes import Market
+from tests.streams import a_client
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
@@ -49,7 +49,7 @@ async def test_fills_from_before_the_charts_began_are_counted_and_marked(
 ) -> None:
     await ready(running)
     body = {"account": "early", "symbol": "BTC", "quantity": 1}
-    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+    async with a_client(running.exchange) as client:
         for side in ("buy", "sell", "buy"):  # the first one opens the account
             (await client.post(f"/{side}", json=body)).raise_for_status()
     async with opened(browser, running.charts) as page:

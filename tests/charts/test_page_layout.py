@@ -1,6 +1,5 @@
 """How the pages are laid out in a real browser, and that they stay so."""
 
-import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -19,6 +18,7 @@ from tests.charts.pages import (
     word,
 )
 from tests.e2e.processes import Market
+from tests.streams import a_client
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 SIZES = (DESK, (1280, 800), (1100, 800), (901, 720), PHONE, (320, 640))
@@ -36,7 +36,7 @@ async def test_nothing_runs_over_the_edge_and_no_heading_is_cut(
     browser: Browser, running: Market
 ) -> None:
     await ready(running)
-    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+    async with a_client(running.exchange) as client:
         for symbol in ("BTC", "TCS", "META"):
             body = {"account": "collector", "symbol": symbol, "quantity": 1}
             (await client.post("/buy", json=body)).raise_for_status()

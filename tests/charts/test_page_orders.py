@@ -1,11 +1,11 @@
 """Orders of the live page, over the real processes."""
 
-import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.charts.pages import PATIENCE_MS, asked, live, opened, ready
 from tests.e2e.processes import Market
+from tests.streams import a_client
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
@@ -58,7 +58,7 @@ async def test_a_refused_order_is_counted_and_told_with_its_reason(
     browser: Browser, running: Market
 ) -> None:
     await ready(running)
-    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+    async with a_client(running.exchange) as client:
         body = {"account": "greedy", "symbol": "TCS", "quantity": 1}
         (await client.post("/buy", json=body)).raise_for_status()
         async with live(browser, running) as page:
@@ -77,7 +77,7 @@ async def test_an_own_order_of_many_decimals_fits_into_the_ladder(
     browser: Browser, running: Market
 ) -> None:
     await ready(running)
-    async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+    async with a_client(running.exchange) as client:
         price = (await client.get("/market-data/BTC")).json()["price"]
         body = {"account": "precise", "symbol": "BTC", "quantity": 2.12345, "price": price - 300}
         (await client.post("/buy", json=body)).raise_for_status()
@@ -96,7 +96,7 @@ async def test_an_account_is_told_of_from_its_very_first_order(
     browser: Browser, running: Market
 ) -> None:
     async with live(browser, running) as page:
-        async with httpx.AsyncClient(base_url=running.exchange, trust_env=False) as client:
+        async with a_client(running.exchange) as client:
             price = (await client.get("/market-data/TCS")).json()["price"]
             body = {"account": "hasty", "symbol": "TCS", "quantity": 1}
             await client.post("/buy", json=body)

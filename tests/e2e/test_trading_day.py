@@ -12,6 +12,7 @@ import pytest
 from market.events import Fact, Gap, Snapshot, SourceState, State, Tick
 from market.feed import Feed, FeedLost
 from tests.e2e.processes import PATIENCE_S, Market, market, until_healthy
+from tests.streams import a_client
 
 DECIMALS = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
@@ -39,7 +40,7 @@ async def a_day_is_over(client: httpx.AsyncClient, running: Market) -> None:
 async def test_the_investor_wins_and_the_hamster_loses(tmp_path: Path) -> None:
     with market(tmp_path, TICK_INTERVAL_S="0.005", SEED="22", STATUS_S="1") as running:
         running.start()
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with a_client() as client:
             await until_healthy(client, running.exchange)
             await a_day_is_over(client, running)
             for name in ("investor", "hamster"):
@@ -146,7 +147,7 @@ async def test_each_process_may_die_and_the_others_go_on(tmp_path: Path) -> None
     with market(tmp_path, TICK_INTERVAL_S="0.01", STATUS_S="1", HEARTBEAT_S="1") as running:
         running.start()
         proof = Proof()
-        async with httpx.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
+        async with a_client() as client, asyncio.TaskGroup() as tasks:
             await until_healthy(client, running.exchange)
             reading = tasks.create_task(proof.read(client, running.exchange))
             await proof.hears("BTC")

@@ -26,7 +26,7 @@ from market.server import ServerSettings, serving
 from market.streaming import StreamEndpoint, StreamSettings
 from market.values import Instrument, Symbol
 from tests.ports import held_port
-from tests.streams import PATIENCE_S, eventually
+from tests.streams import a_client, eventually
 
 BTC, TCS, META = Symbol("BTC"), Symbol("TCS"), Symbol("META")
 INSTRUMENTS = {
@@ -171,7 +171,7 @@ async def a_market(
         made = Exchange(asked, clock or SystemClock(), lambda: failures.append("failed"))
         app = create_app(made)
         base = await stack.enter_async_context(serving(app, asked.server, made.leave))
-        client = httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE_S)
+        client = a_client(base)
         await stack.enter_async_context(client)
         market = Market(made, air, base, client, failures)
         if opened and air:

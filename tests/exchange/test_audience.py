@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tests.exchange.markets import TCS, Market, a_market
 from tests.exchange.processes import Process, a_source, command, open_for_orders
-from tests.streams import Block, asked
+from tests.streams import Block, a_client, asked
 
 JOURNAL = "journal.sqlite"
 FROM_THE_BEGINNING = "/trades?symbol=TCS&limit=1000&from=2000-01-01T00:00:00Z"
@@ -202,7 +202,7 @@ async def test_an_exchange_killed_and_cut_tells_whoever_comes_back(
         a_source() as source,
         Process(tmp_path, source, port, JOURNAL_SNAPSHOT_EVERY="1000000") as process,
     ):
-        async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
+        async with a_client(process.base) as client:
             await process.start()
             await open_for_orders(client)
             head, own_head = await _bought(client, 20)

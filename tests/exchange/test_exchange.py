@@ -25,7 +25,7 @@ from exchange.streams import AccountStream
 from market.errors import MarketError
 from tests.exchange.markets import TCS, Market, Source, a_market
 from tests.exchange.processes import Process, a_source, command, open_for_orders
-from tests.streams import PATIENCE_S, Block, asked, eventually
+from tests.streams import PATIENCE_S, Block, a_client, asked, eventually
 
 # --- a restart ---
 
@@ -346,7 +346,7 @@ async def test_an_answered_order_survives_kill_9_and_none_is_invented(
     names = [f"bot{n}" for n in range(4)]
     answered: dict[str, list[bytes]] = {name: [] for name in names}
     async with a_source() as source, Process(tmp_path, source, port) as process:
-        async with httpx.AsyncClient(base_url=process.base, trust_env=False) as client:
+        async with a_client(process.base) as client:
             for turn in range(6):
                 await process.start()
                 await open_for_orders(client)
@@ -402,7 +402,7 @@ async def check_orders(client: httpx.AsyncClient, name: str, answers: list[bytes
 
 async def all_trades(base: str) -> list[int]:
     """Return the numbers of all trades on the stream, from its first event."""
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+    async with a_client(base) as client:
         head = (await client.get("/health")).json()["head"]
         newest = (await client.get("/trades?symbol=TCS&limit=1")).json()[0]["trade_id"]
     first = {"Last-Event-ID": f"{head[:8]}-0"}
@@ -415,7 +415,7 @@ async def test_a_journal_torn_in_the_middle_is_repaired_by_hand(tmp_path: Path, 
     async with (
         a_source() as source,
         Process(tmp_path, source, port, JOURNAL_SNAPSHOT_EVERY="1000000") as process,
-        httpx.AsyncClient(base_url=process.base, trust_env=False) as client,
+        a_client(process.base) as client,
     ):
         await process.start()
         await open_for_orders(client)

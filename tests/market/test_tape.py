@@ -18,7 +18,7 @@ from market.hub import Hub
 from market.tape import Recovered, Tape, TapeInUseError, recorded
 from market.wire import Decoder, EventId, encode, frame
 from tests.builders import Market, a_hub
-from tests.streams import Proof, asked, eventually
+from tests.streams import PATIENCE_S, Proof, asked, eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -312,7 +312,7 @@ async def output(program: str, *arguments: str) -> bytes:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         said, _ = await process.communicate()
     assert process.returncode == 0
     return said
@@ -326,12 +326,17 @@ from starlette.routing import Route
 from market.broadcast import Broadcast
 from market.server import ServerSettings, serve
 from market.streaming import StreamSettings
-from tests.builders import a_tick
-from tests.market.test_tape import a_taped_hub
+from market.tape import Tape
+from tests.builders import a_hub, a_tick
+from tests.market.test_tape import opening
 
 async def main():
     # a thousand a second: a reader that is held up is not overtaken as long as the test may take
-    hub, tape, _ = a_taped_hub(Path(sys.argv[1]), history=200_000)
+    tape = Tape(Path(sys.argv[1]), 200_000)
+    tape._per_segment = 100  # so that some kill comes between two
+    hub = a_hub(epoch=tape.epoch, history=200_000, log=tape)
+    tape.restore(hub)
+    tape.begin(hub.head, lambda: opening(hub))
     async def publish():
         while True:
             for _ in range(10):
@@ -399,7 +404,7 @@ async def one_life(folder: Path, port: int, proofs: list[Proof]) -> None:
     before = [len(proof.got) for proof in proofs]
     try:
         wanted = [had + 300 for had in before]
-        await eventually(lambda: all(map(has, proofs, wanted)), within_s=40)
+        await eventually(lambda: all(map(has, proofs, wanted)))
     finally:
         os.kill(process.pid, signal.SIGKILL)
         await process.wait()

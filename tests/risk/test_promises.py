@@ -23,7 +23,7 @@ from risk.portfolio import Portfolio
 from tests.risk.builders import a_monitor, a_settings, a_tick
 from tests.risk.exchange import an_exchange
 from tests.risk.test_app import a_risk, events, healthy, is_halted, until
-from tests.streams import PATIENCE_S, eventually
+from tests.streams import PATIENCE_S, a_client, eventually
 
 NAME = f"{FILTERED} 0.99"
 
@@ -158,7 +158,7 @@ async def test_a_killed_process_comes_back_with_what_it_was_told_and_what_it_hal
     tmp_path: Path, port: int
 ) -> None:
     base = f"http://127.0.0.1:{port}"
-    async with an_exchange() as (exchange, url), httpx.AsyncClient(base_url=base) as client:
+    async with an_exchange() as (exchange, url), a_client(base) as client:
         async with a_process(url, tmp_path, port):
             await _up(client)
             body = {"quantities": {"BTC": 1}, "limits": {"max_drawdown": 0.01}}

@@ -18,6 +18,7 @@ from market.feed import Feed
 from market.settings import Environment
 from sources.__main__ import main
 from tests.ports import held_port
+from tests.streams import a_client
 
 Market = Callable[..., Environment]
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +66,7 @@ async def started_at(
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with a_client() as client:
             while not await answers(client, url):
                 assert process.returncode is None
                 await asyncio.sleep(0.02)
