@@ -25,7 +25,8 @@ class Bot:
     """Keeps the books of a strategy, catches what it does wrong, and logs what becomes of it.
 
     Args:
-        reports: whether status lines are asked for; if not, it knows no value at risk.
+        reports: whether fills are logged and status lines asked for; if not, it knows no value at
+            risk.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Bot:
         self._starting_cash, self._most_failures = starting_cash, most_failures
         self._strategy = make()
         self.blotter = Blotter(starting_cash)
-        self._volatility = Volatility() if reports else None
+        self._reports, self._volatility = reports, Volatility() if reports else None
         self._failures = self._failures_in_a_row = self._refusals = 0
         self._failed_at: set[object] = set()
         self._refused: set[tuple[Symbol, str]] = set()  # and logged since the last status line
@@ -152,6 +153,8 @@ class Bot:
 
     def _fill(self, fact: OrderFilled) -> None:
         realized = self.blotter.apply(fact)
+        if not self._reports:
+            return
         self._log.info(
             "fill",
             side=fact.side,

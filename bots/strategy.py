@@ -80,7 +80,8 @@ def _order(
     side: Side, of: str, quantity: Number, price: Number | None, more: dict[str, Any]
 ) -> PlaceOrder:
     if price is not None:
-        more = {"type": OrderType.LIMIT, "price": _decimal(price)} | more
+        more.setdefault("type", OrderType.LIMIT)
+        more["price"] = _decimal(price)
     return PlaceOrder(account="", symbol=symbol(of), side=side, quantity=_decimal(quantity), **more)
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from exchange.commands import AnyCommand, encode
 from exchange.journal import FIRST_LINK, JournalFile, Record, linked, microseconds
 from simulation.config import RunConfig
 from simulation.errors import ConfigError
@@ -19,22 +20,25 @@ class SimulatedJournal:
     def __init__(self, file: JournalFile, start_us: int) -> None:
         self._file, self._start = file, start_us
         self._seq, self._link = 0, FIRST_LINK
-        self._waiting: list[Record] = []
+        self._waiting: list[tuple[AnyCommand, int]] = []
 
-    def append(self, body: bytes, time_us: int) -> None:
+    def append(self, command: AnyCommand, time_us: int) -> None:
         """Keep a command that was carried out ``time_us`` microseconds after the start."""
-        self._seq += 1
-        text, time = body.decode(), self._start + time_us
-        self._link = linked(self._link, self._seq, time, text)
-        self._waiting.append(Record(self._seq, time, text, self._link))
+        self._waiting.append((command, self._start + time_us))
         if len(self._waiting) >= _BATCH:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits; commands do not change, and many at once cost less."""
         if self._waiting:
-            self._file.write(self._waiting)
+            self._file.write([self._record(*waiting) for waiting in self._waiting])
             self._waiting.clear()
+
+    def _record(self, command: AnyCommand, time: int) -> Record:
+        self._seq += 1
+        text = encode(command).decode()
+        self._link = linked(self._link, self._seq, time, text)
+        return Record(self._seq, time, text, self._link)
 
 
 @contextmanager

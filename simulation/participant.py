@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -60,7 +61,6 @@ class Participant:
         self.refusals: dict[str, int] = {}
         self.latency = latency_of(config.latency).build(generator(seed, name, "latency"))
         self.hearing = latency_of(config.hearing).build(generator(seed, name, "hearing"))
-        self.heard_at = self.sent_at = 0  # when the last fact, and the last command, arrive
         self.bot = Bot(
             partial(_strategy, config, self.settings, name, seed),
             account=name,
@@ -82,7 +82,7 @@ class Participant:
         """Whether facts take their time to reach it."""
         return bool(self.config.hearing)
 
-    def hear(self, fact: Fact) -> tuple[Command, ...]:
+    def hear(self, fact: Fact) -> Sequence[Command]:
         """Return what it orders on a fact, each order with a name of its own."""
         if self.failure:
             return ()
@@ -93,7 +93,7 @@ class Participant:
             return ()
         if isinstance(fact, OrderRejected):
             self.refusals[fact.code] = self.refusals.get(fact.code, 0) + 1
-        return tuple(map(self._named, found)) if found else ()
+        return [self._named(command) for command in found] if found else ()
 
     def _filled(self, fill: OrderFilled) -> tuple[Command, ...]:
         blotter = self.bot.blotter

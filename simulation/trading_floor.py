@@ -15,7 +15,6 @@ from exchange.commands import (
     LoseReference,
     MoveReference,
     OpenVenue,
-    encode,
 )
 from exchange.merging import Merging, Source
 from exchange.rules import House, Refusal
@@ -47,7 +46,7 @@ Publish = Callable[[Fact], None]
 class Journal(Protocol):
     """Keeps every command that changed something."""
 
-    def append(self, body: bytes, time_us: int) -> None:
+    def append(self, command: AnyCommand, time_us: int) -> None:
         """Keep a command."""
         ...
 
@@ -176,7 +175,7 @@ class TradingFloor:
         outcome = self.venue.handle(command, self._loop.clock.now())
         self.commands += 1
         if self._journal is not None and outcome.changed:
-            self._journal.append(encode(command), self._loop.now)
+            self._journal.append(command, self._loop.now)
         for fact in outcome.facts:
             self._route(fact)
         if self._books is not None:

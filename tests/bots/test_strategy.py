@@ -1,10 +1,12 @@
 """What a strategy may answer, and what becomes of it."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bots import Strategy, StrategyError, buy, cancel, commands, sell
 from market.errors import InvalidSymbolError
@@ -55,6 +57,22 @@ def test_an_order_is_for_ones_own_account_unless_it_names_another() -> None:
     assert asked(iter([cancel(3)])) == (CancelOrder(account="me", order_id=3),)
     other = CancelOrder(account="you", order_id=3)
     assert asked([other]) == (other,)
+
+
+def test_an_order_in_which_nothing_needs_to_be_put_right_passes_as_it_is() -> None:
+    order = buy("TCS", 5, price="33.95", expire_time=datetime(2026, 1, 2, tzinfo=UTC))
+    for each in (structs.replace(order, account="me"), CancelOrder(account="me", order_id=3)):
+        assert asked([each]) == (each,)
+        assert next(iter(asked([each]))) is each
+
+
+def test_an_order_of_a_kind_of_its_own_is_looked_at_like_any_other() -> None:
+    class Marked(CancelOrder, frozen=True, kw_only=True, tag="marked"):
+        mark: Decimal = Decimal(0)
+
+    assert asked([Marked(account="", order_id=3)]) == (Marked(account="me", order_id=3),)
+    with pytest.raises(StrategyError, match="no finite numbers"):
+        asked([Marked(account="", order_id=3, mark=Decimal("Infinity"))])
 
 
 @pytest.mark.parametrize(

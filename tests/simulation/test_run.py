@@ -83,6 +83,19 @@ def test_the_log_is_what_its_hash_says(tmp_path: Path) -> None:
     assert len(path.read_bytes().splitlines()) == result.events
 
 
+def test_a_run_that_breaks_off_has_logged_what_happened_before(tmp_path: Path) -> None:
+    def stop(share: float) -> None:
+        if share > 0.5:
+            raise InterruptedError
+
+    path = tmp_path / "events.log"
+    with EventLog(path) as log, pytest.raises(InterruptedError):
+        Simulation(a_config(60), 7, log).run(stop)
+
+    ticks = [line for line in path.read_bytes().splitlines() if line.startswith(b"tick ")]
+    assert 90 <= len(ticks) < 180
+
+
 def test_books_agree_and_money_is_conserved() -> None:
     market, result = ran(a_config(600, settings={"TAKER_FEE_BPS": "3", "MAKER_FEE_BPS": "-1"}))
 
@@ -194,7 +207,7 @@ def test_a_series_keeps_of_many_points_what_it_would_keep_one_by_one() -> None:
         first = single.seen
         for number in range(first, first + count):
             single.add(number)
-        many.extend(count, lambda n, first=first: first + n)
+        many.extend(count, range(first, first + count).__getitem__)
 
     assert many.points == single.points
 
