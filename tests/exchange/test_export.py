@@ -108,13 +108,18 @@ def test_more_rows_than_a_page_are_all_there(tmp_path: Path) -> None:
         (["--table", "ticks", "--to-file", "x.xlsx"], "neither in .csv nor in .parquet"),
         (["--table", "ticks", "--symbol", "NONE", "--to-file", "x.csv"], "only BTC, TCS"),
         (["--table", "ticks", "--from", "yesterday", "--to-file", "x.csv"], "no time of RFC 3339"),
-        (["--table", "ticks", "--to-file", "/nowhere/x.csv"], "No such file"),
+        (["--table", "ticks", "--to-file", "{folder}/none/x.csv"], "No such file"),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_words(
-    env: Environment, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    env: Environment,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
 ) -> None:
-    assert main(["export", *arguments], env) == 2
+    given = [argument.format(folder=tmp_path) for argument in arguments]
+    assert main(["export", *given], env) == 2
     assert said in capsys.readouterr().err
 
 
