@@ -21,12 +21,13 @@ from supervision.stopping import stop
 from tests.stopwatch import Stopwatch
 
 START = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from supervision.programs import Port, Program
 from supervision.settings import Settings
 from supervision.starting import CannotStartError, start
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 root, told = Path(sys.argv[1]), json.loads(sys.argv[2])
 settings = Settings(root=root, data_dir=root / "data", log_dir=root / "logs", log_max_bytes=100_000,
                     log_backups=1, restart_max_s=5, stop_grace_s=1)
