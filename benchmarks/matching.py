@@ -8,11 +8,14 @@ one limit order in ten crosses. Every contender starts from plain whole numbers 
 orders from them within the time that is taken, which is that of one core; they take turns, and the
 best of several turns counts. What they traded is compared trade by trade.
 
-We come four times. The *book* does the work that a peer does: it matches, finds orders by id, and
-keeps a record of every trade. The *engine* around it also takes decimals, applies the rules, and
-answers with facts: an acceptance, and for each trade one for the public and one for each party.
-Both come as plain Python and, where there is a C compiler, through mypyc: a copy of the project is
-compiled into a temporary folder, and its trades are compared by their digest.
+We come three times. The *book* does the work that a peer does: it matches, finds orders by id, and
+keeps a record of every trade. The *engine* around it also applies the rules, the limits, the
+trading state and self-trade prevention, on whole ticks and lots, and tells all that happens, every
+acceptance, cancel, expiry and trade. *In decimals* it is as the exchange has it at its door: each
+command comes in decimals and is measured first, and what happens is told in facts, an acceptance,
+and for each trade one for the public and one for each party. All three come as plain Python and,
+where there is a C compiler, through mypyc: a copy of the project is compiled into a temporary
+folder, and its trades are compared by their digest.
 
 Peers are pure Python, and not installed with this project. ``FOLDER`` has a folder for each, made
 by ``pip install --target FOLDER/NAME NAME``; one that is missing is left out with a notice. Each
@@ -208,7 +211,7 @@ def importable(folder: Path | None, stack: ExitStack) -> dict[str, type[Engine]]
 
 
 def compiled(arguments: Sequence[str]) -> list[Row]:
-    """Measure our two in a compiled copy of the project; say so where none can be made."""
+    """Measure ours in a compiled copy of the project; say so where none can be made."""
     with tempfile.TemporaryDirectory() as copy:
         for package in ("benchmarks", "exchange", "market"):
             shutil.copytree(ROOT / package, Path(copy) / package)
@@ -251,7 +254,7 @@ class Result:
 
     def table(self) -> str:
         """Return the results as a person reads them."""
-        widths = "{:<24}{:>12}{:>16}{:>11}  {:<20}  {}"
+        widths = "{:<34}{:>12}{:>16}{:>11}  {:<20}  {}"
         names = "", "commands/s", "to fastest peer", "commands", "same trades", "what it does"
         lines = [widths.format(*names)]
         for row in self.rows:

@@ -18,10 +18,11 @@ class CircuitBreaker:
     Maximum-Minimum Filter Using No More than Three Comparisons per Element.
     """
 
-    __slots__ = ("_highs", "_lows", "_move", "_window")
+    __slots__ = ("_highs", "_lows", "_move", "_of", "_window")
 
     def __init__(self, percent: Decimal, window_s: float) -> None:
-        self._move = Fraction(percent) / 100
+        share = Fraction(percent) / 100
+        self._move, self._of = share.numerator, share.denominator
         self._window = timedelta(seconds=window_s)
         self._highs: deque[Seen] = deque()
         self._lows: deque[Seen] = deque()
@@ -31,14 +32,13 @@ class CircuitBreaker:
         if not self._move:
             return False
         since = time - self._window
+        moved = False
         for line in (self._highs, self._lows):
             while line and line[0][0] < since:
                 line.popleft()
-        moved = any(
-            abs(price - line[0][1]) >= self._move * line[0][1]
-            for line in (self._highs, self._lows)
-            if line
-        )
+            if line:
+                extreme = line[0][1]
+                moved = moved or abs(price - extreme) * self._of >= self._move * extreme
         if moved:
             self.reset()
         self._take_in(price, time)

@@ -41,6 +41,7 @@ MODULES: Final = (
     "settlement",
     "stop_chain",
     "stops",
+    "teller",
     "venue",
     "venue_view",
 )

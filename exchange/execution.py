@@ -6,21 +6,21 @@ from exchange.auction import Uncrossing, uncrossing
 from exchange.floor import Floor
 from exchange.order_book import NONE, BookSide, OrderBook
 from exchange.price_level import BUY, DECREMENTED, TRADED, Match, Order
-from exchange.reporter import MAKER, TAKER, Reporter
 from exchange.rules import FOK, GTC, IOC, Limits
 from exchange.session import TRADING, Session
+from exchange.teller import MAKER, TAKER, Teller
 
 
 class Execution:
     """Trades what crosses, lets the rest stand, and reports both."""
 
-    __slots__ = ("_book", "_floor", "_limits", "_reporter", "_session")
+    __slots__ = ("_book", "_floor", "_limits", "_session", "_teller")
 
     def __init__(
-        self, session: Session, book: OrderBook, floor: Floor, limits: Limits, reporter: Reporter
+        self, session: Session, book: OrderBook, floor: Floor, limits: Limits, teller: Teller
     ) -> None:
         self._session, self._book, self._floor = session, book, floor
-        self._limits, self._reporter = limits, reporter
+        self._limits, self._teller = limits, teller
 
     def enter(self, order: Order) -> None:
         """Trade what crosses; what is left rests, or expires."""
@@ -44,7 +44,7 @@ class Execution:
         left = order.left
         order.shown = order.hidden = 0
         self._floor.close(order)
-        self._reporter.expired(order, left, reason)
+        self._teller.expired(order, left, reason)
 
     def settle(self, taker: Order, matches: list[Match]) -> None:
         """Tell what happened to a taker and those it met, in the order it happened."""
@@ -53,7 +53,7 @@ class Execution:
             if outcome == TRADED:
                 last = abs(maker.key)
                 first = first or last
-                self._reporter.traded(maker, taker, last, lots, TAKER)
+                self._teller.traded(maker, taker, last, lots, TAKER)
                 if not maker.shown and maker.id >= 0:
                     self._floor.close(maker)
             elif outcome == DECREMENTED:
@@ -80,7 +80,7 @@ class Execution:
             book.bids.hit(bid, lots)
             book.asks.hit(ask, lots)
             older, younger = sorted((bid, ask), key=lambda order: order.id)
-            self._reporter.traded(older, younger, found.price, lots, MAKER)
+            self._teller.traded(older, younger, found.price, lots, MAKER)
             self._mark(found.price)
             for order in (bid, ask):
                 if not order.shown:
@@ -124,9 +124,9 @@ class Execution:
         order.total -= lots
         if last and not order.left:
             self._floor.close(order)
-            self._reporter.expired(order, lots, "self-trade-prevention")
+            self._teller.expired(order, lots, "self-trade-prevention")
         else:
-            self._reporter.decremented(order, lots)
+            self._teller.decremented(order, lots)
 
 
 def _why_not_rest(order: Order, side: BookSide) -> str:

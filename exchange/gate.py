@@ -42,33 +42,27 @@ class Gate:
         self._limits, self._prices, self._quantities = limits, prices, quantities
         self._most = max_open_orders
 
-    def admitted(self, order_id: int, request: PlaceOrder) -> Order | Refusal:
-        """Return what was asked for in ticks and lots, or why it may not enter."""
-        price = request.price
-        try:
-            lots = self._quantities.whole(request.quantity)
-            ticks = 0 if price is None else self._prices.whole(price)
-            order = Order(order_id, request, ticks if request.side is BUY else -ticks, lots)
-            special = not plain(request)
-            if special:
-                self._shape(order)
-        except OffGridError as error:
-            return off_grid(error)
-        if special or self._most or self._session.state is not TRADING:
-            refusal = self._special_refusal(order, special=special)
-        elif self._limits.allow(ticks, lots):
-            return order
-        else:
-            refusal = self._beyond_limits(order)
-        return order if refusal is None else refusal
-
-    def _shape(self, order: Order) -> None:
-        request = order.request
-        if request.display_quantity is not None:
-            order.display = self._quantities.whole(request.display_quantity)
+    def measured(self, order_id: int, request: PlaceOrder) -> Order:
+        """Return what is asked for in ticks and lots; raise OffGridError when it is none."""
+        price, slice_ = request.price, request.display_quantity
+        lots = self._quantities.whole(request.quantity)
+        ticks = 0 if price is None else self._prices.whole(price)
+        order = Order(order_id, request, ticks if request.side is BUY else -ticks, lots)
+        if slice_ is not None:
+            order.display = self._quantities.whole(slice_)
             order.slice()
         if request.stop_price is not None:
             self._prices.whole(request.stop_price)
+        return order
+
+    def refusal(self, order: Order) -> Refusal | None:
+        """Return why an order may not enter, if it may not."""
+        special = not plain(order.request)
+        if special or self._most or self._session.state is not TRADING:
+            return self._special_refusal(order, special=special)
+        if self._limits.allow(abs(order.key), order.total):
+            return None
+        return self._beyond_limits(order)
 
     def _special_refusal(self, order: Order, *, special: bool) -> Refusal | None:
         """Return why an order may not enter that is ``special``, or comes at no plain time."""
@@ -91,7 +85,7 @@ class Gate:
     def amended(
         self, order: Order, quantity: Decimal | None, price: Decimal | None
     ) -> tuple[int, int]:
-        """Return the key and the lots in all that are asked for; raise OffGridError as `order`."""
+        """Return the key and the lots in all that are asked for; raise as `measured` does."""
         key, total = order.key, order.total
         if price is not None:
             key = self._prices.whole(price) * order.request.side.sign

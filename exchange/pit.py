@@ -16,6 +16,7 @@ from exchange.rules import Fees, Limits, Rules
 from exchange.session import AUCTION, HALTED, TRADING, Session
 from exchange.stop_chain import StopChain
 from exchange.stops import StopOrders
+from exchange.teller import Teller
 from exchange.working import MayTrade, OrderState, PitState, WorkingOrder
 from market.errors import OffGridError
 from market.orders import PlaceOrder, TradingState
@@ -25,40 +26,56 @@ from market.values import Instrument
 class Pit:
     """One instrument's book, waiting stops, house and trading state.
 
-    Everything it says goes to the floor's ``facts``; prices are ticks and quantities lots here.
+    Prices are ticks and quantities lots here. Decimals come in through `place`, `amend` and
+    `nearest`, and go out through the teller, which writes facts to the floor if no other is given.
     The gate lets orders in, the execution trades them, the chain carries out stops, the house
     quotes, and the session knows what is allowed.
     """
 
     def __init__(
-        self, instrument: Instrument, rules: Rules, floor: Floor, may_trade: MayTrade
+        self,
+        instrument: Instrument,
+        rules: Rules,
+        floor: Floor,
+        may_trade: MayTrade = lambda *_: True,
+        teller: Teller | None = None,
     ) -> None:
         prices = Grid("price", instrument.tick_size)
         quantities = Grid("quantity", instrument.lot_size)
         limits, fees = Limits(rules, prices, quantities), Fees(rules, prices, quantities)
         book, stops = OrderBook(), StopOrders()
-        reporter = Reporter(instrument.symbol, floor, prices, quantities, fees)
-        session = Session(instrument.symbol, floor, reporter)
-        execution = Execution(session, book, floor, limits, reporter)
+        teller = teller or Reporter(instrument.symbol, floor, prices, quantities, fees)
+        session = Session(instrument.symbol, floor, teller)
+        execution = Execution(session, book, floor, limits, teller)
         view = BookView(book, limits, fees, prices, quantities)
         self._rules, self._floor, self._prices, self._limits = rules, floor, prices, limits
         self.grids = prices, quantities
         self.session, self.book, self.view = session, book, view
-        self._stops, self._reporter, self._execution = stops, reporter, execution
+        self._stops, self._teller, self._execution = stops, teller, execution
         self._breaker = CircuitBreaker(rules.halt_move_pct, rules.halt_window_s)
         self._house = HouseMaker(rules.house, session, book, floor, execution, quantities)
-        self._chain = StopChain(stops, session, book, view, floor, execution, reporter, may_trade)
+        self._chain = StopChain(stops, session, book, view, floor, execution, teller, may_trade)
         self._gate = Gate(session, book, floor, limits, prices, quantities, rules.max_open_orders)
 
     # --- orders -----------------------------------------------------------------------------------
 
     def place(self, order_id: int, request: PlaceOrder) -> None:
+        """Take what is asked for in ticks and lots, and in, or refuse it."""
+        try:
+            order = self._gate.measured(order_id, request)
+        except OffGridError as error:
+            self._teller.rejected(order_id, request, off_grid(error))
+        else:
+            self.enter(order)
+
+    def enter(self, order: Order) -> None:
         """Take an order in, or refuse it."""
-        order = self._gate.admitted(order_id, request)
-        if not isinstance(order, Order):
-            self._reporter.rejected(order_id, request, order)
+        request = order.request
+        refusal = self._gate.refusal(order)
+        if refusal is not None:
+            self._teller.rejected(order.id, request, refusal)
             return
-        self._reporter.accepted(order)
+        self._teller.accepted(order)
         if request.stop_price is not None:
             self._wait(order, request.stop_price)
         else:
@@ -69,7 +86,7 @@ class Pit:
     def cancel(self, order: Order) -> None:
         """Take a working order out."""
         self._withdraw(order)
-        self._reporter.cancelled(order, order.shown + order.hidden)
+        self._teller.cancelled(order, order.shown + order.hidden)
 
     def expire(self, order: Order) -> None:
         """Take a working order out whose time is over."""
@@ -81,11 +98,11 @@ class Pit:
         try:
             key, total = self._gate.amended(order, quantity, price)
         except OffGridError as error:
-            self._reporter.amendment_rejected(order, off_grid(error))
+            self._teller.amendment_rejected(order, off_grid(error))
             return
         refusal = self._gate.amendment_refusal(order, key, total)
         if refusal is not None:
-            self._reporter.amendment_rejected(order, refusal)
+            self._teller.amendment_rejected(order, refusal)
             return
         self._amend(order, key, total)
         if self.session.high:
@@ -122,7 +139,7 @@ class Pit:
             side.resize(order, left)
         else:
             order.resize(left)
-        self._reporter.amended(order)
+        self._teller.amended(order)
         if not stands:
             self._execution.enter(order)
 

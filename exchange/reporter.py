@@ -1,12 +1,12 @@
 """The words in which a pit tells what happened: facts in decimals, made of ticks and lots."""
 
 from datetime import datetime
-from typing import Final
 
 from exchange.floor import Floor
 from exchange.grid import Grid
 from exchange.price_level import Order
 from exchange.rules import NO_FEE, Fees, Refusal
+from exchange.teller import MAKER, TAKER, Teller
 from market.events import Trade
 from market.orders import (
     AmendRejected,
@@ -25,11 +25,8 @@ from market.orders import (
 )
 from market.values import Symbol
 
-MAKER: Final = Liquidity.MAKER
-TAKER: Final = Liquidity.TAKER
 
-
-class Reporter:
+class Reporter(Teller):
     """Writes the facts of one instrument to the floor, with its time and the next trade ids."""
 
     __slots__ = ("_fees", "_floor", "_prices", "_quantities", "_symbol")

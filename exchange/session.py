@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from exchange.floor import REOPENING, Floor
-from exchange.reporter import Reporter
+from exchange.teller import Teller
 from market.orders import TradingState
 from market.values import Symbol
 
@@ -20,15 +20,15 @@ class Session:
     since stops were last elected lie in [``low``, ``high``].
     """
 
-    __slots__ = ("_floor", "_reporter", "high", "last", "low", "reference", "state", "symbol",
+    __slots__ = ("_floor", "_teller", "high", "last", "low", "reference", "state", "symbol",
                  "until")  # fmt: skip
 
-    def __init__(self, symbol: Symbol, floor: Floor, reporter: Reporter) -> None:
+    def __init__(self, symbol: Symbol, floor: Floor, teller: Teller) -> None:
         self.symbol = symbol
         self.state = TRADING
         self.until: datetime | None = None
         self.reference = self.last = self.low = self.high = 0
-        self._floor, self._reporter = floor, reporter
+        self._floor, self._teller = floor, teller
 
     @property
     def quoted(self) -> bool:
@@ -44,7 +44,7 @@ class Session:
         self.until = floor.time + timedelta(seconds=lasts_s) if lasts_s else None
         if self.until is not None:
             floor.wake(self.until, REOPENING, 0, self.symbol)
-        self._reporter.changed(state, reason, self.until)
+        self._teller.changed(state, reason, self.until)
 
     def mark(self, price: int) -> None:
         """Note a price that may set off stops."""

@@ -7,17 +7,17 @@ from exchange.execution import Execution
 from exchange.floor import Floor
 from exchange.order_book import OrderBook
 from exchange.price_level import Order
-from exchange.reporter import Reporter
 from exchange.rules import STOP
 from exchange.session import TRADING, Session
 from exchange.stops import StopOrders
+from exchange.teller import Teller
 from exchange.working import MayTrade
 
 
 class StopChain:
     """Carries out what prices set off, one stop after the other, to its end."""
 
-    __slots__ = ("_book", "_execution", "_floor", "_may_trade", "_reporter", "_session", "_stops",
+    __slots__ = ("_book", "_execution", "_floor", "_may_trade", "_session", "_stops", "_teller",
                  "_view")  # fmt: skip
 
     def __init__(
@@ -28,11 +28,11 @@ class StopChain:
         view: BookView,
         floor: Floor,
         execution: Execution,
-        reporter: Reporter,
+        teller: Teller,
         may_trade: MayTrade,
     ) -> None:
         self._stops, self._session, self._book, self._view = stops, session, book, view
-        self._floor, self._execution, self._reporter = floor, execution, reporter
+        self._floor, self._execution, self._teller = floor, execution, teller
         self._may_trade = may_trade
 
     def run(self) -> None:
@@ -54,7 +54,7 @@ class StopChain:
 
     def _trigger(self, order: Order) -> None:
         request = order.request
-        self._reporter.triggered(order)
+        self._teller.triggered(order)
         if request.type is STOP and not self._affordable(order):
             self._execution.expire(order, "insufficient-funds")
         elif request.post_only and self._book.crosses(order):

@@ -17,10 +17,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from msgspec import structs
+
+from exchange.floor import Floor
 from exchange.matching import MatchingEngine
 from exchange.order_book import ANY_PRICE, OrderBook
+from exchange.pit import Pit
 from exchange.price_level import Match, Order
 from exchange.rules import Rules
+from exchange.teller import TRADED, Tape
 from market.events import Fact, Trade
 from market.orders import OrderFilled, OrderType, PlaceOrder
 from market.values import Instrument, Side, Symbol
@@ -33,6 +38,8 @@ Command = tuple[int, int, bool, int, int]
 Traded = tuple[int, int, int, int]
 
 BTC: Final = Symbol("BTC")
+STEP: Final = Decimal(1)
+BITCOIN: Final = Instrument(symbol=BTC, name="Bitcoin", tick_size=STEP, lot_size=STEP)
 NOON: Final = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
@@ -46,13 +53,47 @@ class Engine(Protocol):
         """Return every trade so far."""
 
 
-class Ours:
-    """The whole engine: decimals, rules, facts."""
+class OurEngine:
+    """The whole engine on whole numbers: rules, limits, prevention, and all that happens told."""
 
     def __init__(self) -> None:
-        step = Decimal(1)
-        instrument = Instrument(symbol=BTC, name="Bitcoin", tick_size=step, lot_size=step)
-        self._engine = MatchingEngine({BTC: instrument}, Rules())
+        floor = self._floor = Floor(counts=False)
+        self._tape = Tape(floor)
+        self._pit = Pit(BITCOIN, Rules(), floor, teller=self._tape)
+        market = [
+            PlaceOrder(account="ann", symbol=BTC, side=side, quantity=STEP)
+            for side in (Side.SELL, Side.BUY)
+        ]
+        limit = [structs.replace(order, type=OrderType.LIMIT, price=STEP) for order in market]
+        self._terms = {LIMIT: limit, MARKET: market}
+
+    def run(self, commands: Sequence[Command]) -> None:
+        """Carry the commands out."""
+        pit, working = self._pit, self._floor.working
+        limit, market = self._terms[LIMIT], self._terms[MARKET]
+        for kind, order_id, buy, price, quantity in commands:
+            if kind == CANCEL:
+                pit.cancel(working[order_id])
+            elif kind == LIMIT:
+                pit.enter(Order(order_id, limit[buy], price if buy else -price, quantity))
+            else:
+                pit.enter(Order(order_id, market[buy], 0, quantity))
+
+    def trades(self) -> list[Traded]:
+        """Return every trade so far."""
+        found: list[Traded] = []
+        for event in self._tape.events:
+            if event[0] == TRADED:
+                maker, taker, ticks, lots = map(int, event[1:5])
+                found.append((taker, maker, lots, ticks))
+        return found
+
+
+class Ours:
+    """The engine as the exchange has it: decimals come in, facts in decimals go out."""
+
+    def __init__(self) -> None:
+        self._engine = MatchingEngine({BTC: BITCOIN}, Rules())
         self._facts: list[Fact] = []
 
     def run(self, commands: Sequence[Command]) -> None:
@@ -293,7 +334,11 @@ PEERS: Final[dict[str, type[Engine]]] = {
     "order-matching": OrderMatching,
 }
 
-OURS: Final[dict[str, type[Engine]]] = {"our book": OurBook, "our engine": Ours}
+OURS: Final[dict[str, type[Engine]]] = {
+    "our book": OurBook,
+    "our engine": OurEngine,
+    "our engine, in decimals": Ours,
+}
 
 DOES: Final = {
     "akhil4n-orderbook": "whole numbers in; matches, finds orders by id, logs each trade",
@@ -301,7 +346,8 @@ DOES: Final = {
     "lightmatchingengine": "whole numbers in; matches, finds orders by id, returns trades",
     "order-matching": "checked models in; matches, finds orders by id, returns trades",
     "our book": "whole numbers in; matches, finds orders by id, records each trade",
-    "our engine": "decimals in; rules, limits and prevention too; one fact an order, three a trade",
+    "our engine": "whole numbers in; rules, limits and prevention too; tells all that happens",
+    "our engine, in decimals": "decimals in; the same, told in facts: one an order, three a trade",
 }
 
 
