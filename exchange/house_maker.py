@@ -86,7 +86,8 @@ class HouseMaker:
         ask_key = -bid - house.spread_ticks
         asks = house.levels if self._session.quoted else 0
         bids = asks if bid >= asks else max(bid, 0)
-        self._bids.withdraw(bid, bids)
+        reached = 1 if reaching and bids and bid == reference else 0  # a spread of one tick
+        self._bids.withdraw(bid - reached, bids - reached)
         self._asks.withdraw(ask_key, asks)
         if reaching:
             self._reach(self._book.asks, reference)

@@ -204,3 +204,13 @@ def test_however_the_price_moves_and_whoever_trades_the_house_ends_up_whole(
         trade(f"t{step}", draw.randint(1, 45))
         desk.buy(f"b{step}", draw.randint(1, 9), price - draw.randint(1, 9))
         desk.sell(f"s{step}", draw.randint(1, 9), price + draw.randint(1, 9))
+
+
+@pytest.mark.parametrize("spread", [1, 2, 3])
+@pytest.mark.parametrize("price", [100, 99, 98, 97, 101, 103])
+def test_every_level_is_there_after_every_price(spread: int, price: int) -> None:
+    desk, fresh = a_desk(spread_ticks=spread), a_desk(spread_ticks=spread)
+    desk.tick(100)
+    desk.tick(price)
+    fresh.tick(price)
+    assert desk.depth() == fresh.depth()
