@@ -8,7 +8,7 @@ from typing import Final
 from market.clock import ManualClock
 from simulation.errors import StuckError
 
-MOST_AT_ONCE: Final = 1_000_000
+MOST_AT_ONCE: Final = 200_000
 
 # What is due at one instant happens in this order: a scenario acts, commands reach the exchange,
 # facts reach the agents, and only then does the next price come.
