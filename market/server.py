@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from threading import current_thread, main_thread
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -30,6 +31,7 @@ T = TypeVar("T")
 SEND_BUFFER_BYTES: Final = 64 * 1024
 UNSENT_BYTES: Final = 16 * 1024
 ACCEPTING_TURNS: Final = 3
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """Of the loop, from the accepting of a connection until it is there to be ended with the others."""
 LAST_S: Final = 5.0
 """After the grace, for answers that go on though nobody is there to hear them."""
@@ -120,15 +122,11 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End well on SIGINT and SIGTERM, and let the process end by itself after that."""
+        """End well on SIGINT and SIGTERM, which only the main thread is told of."""
         loop = asyncio.get_running_loop()
-        handled: list[signal.Signals] = []
-        try:
-            for wanted in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(wanted, self.stop)
-                handled.append(wanted)
-        except (RuntimeError, ValueError, NotImplementedError):  # not in the main thread
-            pass
+        handled = SIGNALS if current_thread() is main_thread() else ()
+        for wanted in handled:
+            loop.add_signal_handler(wanted, self.stop)
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from bots.answers import AccountAnswer
 from exchange.statement import AccountView
 from market.orders import OrderFact, OrderFilled, OrderRejected
 from simulation.recorder import Equity
-from simulation.results import BotResult
+from simulation.results import BotResult, as_it_stands
 
 ZERO: Final = Decimal(0)
 
@@ -59,16 +59,9 @@ class Outsiders:
 
     def result(self, name: str, equity: Equity, sample_s: float) -> BotResult:
         """Return what one of them has done."""
-        account, cash = self._account(name), self._starting_cash
-        return BotResult(
+        account = self._account(name)
+        return as_it_stands(account, self._starting_cash)(
             name=name,
-            starting_cash=cash if account is None else account.starting_cash,
-            equity=cash if account is None else account.equity,
-            cash=cash if account is None else account.cash,
-            realized_pnl=ZERO if account is None else account.realized_pnl,
-            unrealized_pnl=ZERO if account is None else account.unrealized_pnl,
-            fees=ZERO if account is None else account.fees,
-            positions={} if account is None else {p.symbol: p.quantity for p in account.positions},
             orders=self._placed[name],
             fills=self._fills[name],
             refusals=dict(sorted(self._refusals[name].items())),

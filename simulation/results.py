@@ -1,8 +1,14 @@
 """What a run came to, as values that can be kept: the same run gives the same values."""
 
 from decimal import Decimal
+from functools import partial
+from typing import Final
 
 from msgspec import Struct
+
+from exchange.statement import AccountView
+
+ZERO: Final = Decimal(0)
 
 
 class BotResult(Struct, frozen=True, kw_only=True):
@@ -39,6 +45,34 @@ class BotResult(Struct, frozen=True, kw_only=True):
     def pnl(self) -> Decimal:
         """What it has won or lost in all."""
         return self.equity - self.starting_cash
+
+
+def as_it_stands(account: AccountView | None, starting_cash: Decimal) -> partial[BotResult]:
+    """Return a result that lacks but what was done: the money, as the exchange has it.
+
+    An account that was never opened has the cash it would have begun with.
+    """
+    if account is None:
+        return partial(
+            BotResult,
+            starting_cash=starting_cash,
+            equity=starting_cash,
+            cash=starting_cash,
+            realized_pnl=ZERO,
+            unrealized_pnl=ZERO,
+            fees=ZERO,
+            positions={},
+        )
+    return partial(
+        BotResult,
+        starting_cash=account.starting_cash,
+        equity=account.equity,
+        cash=account.cash,
+        realized_pnl=account.realized_pnl,
+        unrealized_pnl=account.unrealized_pnl,
+        fees=account.fees,
+        positions={each.symbol: each.quantity for each in account.positions},
+    )
 
 
 class MarketResult(Struct, frozen=True, kw_only=True):

@@ -30,11 +30,10 @@ from simulation.line import Line, first_time
 from simulation.outsider import Outsiders
 from simulation.participant import Participant
 from simulation.recorder import Recorder
-from simulation.results import BotResult, RunResult
+from simulation.results import BotResult, RunResult, as_it_stands
 from simulation.risk_watch import RiskWatch
 from simulation.trading_floor import Journal, TradingFloor
 
-ZERO: Final = Decimal(0)
 BREATHS: Final = 500  # times that a run tells how far it is
 
 Progress = Callable[[float], None]
@@ -300,16 +299,8 @@ class Simulation:
         account = self.floor.venue.account(agent.name)
         blotter, equity = agent.bot.blotter, self.recorder.equity[agent.name]
         answer = None if account is None else as_answer(account)
-        cash = agent.starting_cash
-        return BotResult(
+        return as_it_stands(account, agent.starting_cash)(
             name=agent.name,
-            starting_cash=cash,
-            equity=cash if account is None else account.equity,
-            cash=cash if account is None else account.cash,
-            realized_pnl=ZERO if account is None else account.realized_pnl,
-            unrealized_pnl=ZERO if account is None else account.unrealized_pnl,
-            fees=ZERO if account is None else account.fees,
-            positions={} if account is None else {p.symbol: p.quantity for p in account.positions},
             orders=agent.placed,
             fills=agent.fills,
             refusals=dict(sorted(agent.refusals.items())),
