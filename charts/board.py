@@ -47,12 +47,14 @@ class Log:
 class Board:
     """Parts and logs by kind and key, under one version that counts every change.
 
+    An empty board is at version 1: whoever is at 0 has seen nothing, not even that it is empty.
+
     Args:
         epoch: 8 hex digits, the life of this board.
     """
 
     def __init__(self, epoch: str) -> None:
-        self.epoch, self.version, self.closed = epoch, 0, False
+        self.epoch, self.version, self.closed = epoch, 1, False
         self._parts: dict[str, dict[str, tuple[int, Any]]] = {}
         self._logs: dict[str, dict[str, Log]] = {}
         self._listeners: list[Callable[[], None]] = []

@@ -145,7 +145,7 @@ class Live:
                 first, seen = version == 0, self._board.version
                 found = self.message(view, version)
                 if found or monotonic() - heard >= BEAT_S:
-                    heard, version = monotonic(), max(seen, 1)
+                    heard, version = monotonic(), seen
                     yield self._frame("snapshot" if first else "update", found, epoch, version)
                 await asyncio.sleep(self._pause_s)
                 news.clear()

@@ -8,8 +8,15 @@ from typing import Any
 import httpx
 import pytest
 from httpx_sse import EventSource, aconnect_sse
+from starlette.applications import Starlette
+from starlette.routing import Route
 
+from charts.board import Board
+from charts.exchange_client import Archive, ExchangeClient
+from charts.gallery import Gallery
+from charts.live import Live
 from market.events import State
+from market.server import ServerSettings, serving
 from market.streaming import StreamSettings
 from tests.charts.builders import PaperMarket, a_tick, a_trade, charts_of, charts_over, down
 from tests.streams import PATIENCE_S, a_client
@@ -98,6 +105,24 @@ async def test_a_page_begins_with_a_snapshot_and_goes_on_with_changes() -> None:
     assert page.messages[0]["tick"]["BTC"]["price"] == 100
     assert [each["trade_id"] for each in trades["entries"]] == [5]
     assert "instrument" not in page.messages[-1]
+
+
+async def test_a_page_that_came_before_anything_was_known_is_told_the_first_thing() -> None:
+    board = Board("0000beef")
+    async with AsyncExitStack() as stack:
+        calls = await stack.enter_async_context(a_client())
+        archive = Archive(ExchangeClient(calls, "http://127.0.0.1:9", timeout_s=PATIENCE_S))
+        gallery = Gallery(archive, stamp=board.change, kept=10, most=2)
+        live = Live(board, gallery, StreamSettings(), status=dict, rate=10.0, want=lambda _: None)
+        app = Starlette(routes=[Route("/live", live, methods=["GET"])])
+        url = await stack.enter_async_context(serving(app, ServerSettings(), board.close))
+        client = await stack.enter_async_context(client_of(url))
+        page = await stack.enter_async_context(page_of(client, "account=me"))
+        await page.reads(1)
+        board.put("link", "exchange", {"state": "live"})
+        await page.reads(1)
+    assert page.kinds == ["snapshot", "update"]
+    assert page.messages[1]["link"] == {"exchange": {"state": "live"}}
 
 
 async def test_a_storm_of_ticks_is_a_few_messages_a_second() -> None:
