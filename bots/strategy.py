@@ -61,10 +61,11 @@ def cancel(order_id: int) -> CancelOrder:
 
 
 def commands(strategy: Strategy, fact: Fact, account: str) -> tuple[Command, ...]:
-    """Return what the strategy orders on ``fact``, for ``account`` where it names none.
+    """Return what the strategy orders on ``fact``, for ``account``, which is all it may trade for.
 
     Raises:
-        StrategyError: it answers what is no order; its own exceptions pass.
+        StrategyError: it answers what is no order, or one for another account; its own exceptions
+            pass.
     """
     answer = strategy.decide(fact)
     if answer is None:
@@ -108,7 +109,7 @@ _FORMS: Final = {kind: _Form(kind) for kind in _ORDERS}
 
 
 def _addressed(command: Any, account: str) -> Command:
-    """The command for an account, its numbers decimals whatever they were written as."""
+    """The command for the bot's account, its numbers decimals whatever they were written as."""
     form = _FORMS.get(type(command))
     if form is None:
         if not isinstance(command, _ORDERS):
@@ -121,6 +122,9 @@ def _addressed(command: Any, account: str) -> Command:
     for at in form.numbers:
         if values[at] is not None and not values[at].is_finite():
             raise StrategyError(f"this order has no finite numbers: {command!r:.200}")
+    if command.account and command.account != account:
+        named = command.account
+        raise StrategyError(f"this order is for {named!r:.80}; a bot trades for itself, {account}")
     addressed: Command = command if command.account else replace(command, account=account)
     return addressed
 

@@ -11,7 +11,7 @@ from msgspec import structs
 from bots import Strategy, StrategyError, buy, cancel, commands, sell
 from market.errors import InvalidSymbolError
 from market.events import Fact
-from market.orders import CancelOrder, OrderType, PlaceOrder
+from market.orders import AmendOrder, CancelOrder, OrderType, PlaceOrder
 from market.values import Side
 from tests.bots.builders import TCS, a_tick
 
@@ -53,10 +53,21 @@ def test_nothing_is_no_order(answer: Any) -> None:
     assert asked(answer) == ()
 
 
-def test_an_order_is_for_ones_own_account_unless_it_names_another() -> None:
+def test_an_order_is_for_ones_own_account() -> None:
     assert asked(iter([cancel(3)])) == (CancelOrder(account="me", order_id=3),)
-    other = CancelOrder(account="you", order_id=3)
-    assert asked([other]) == (other,)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        structs.replace(buy("TCS", 5), account="you"),
+        CancelOrder(account="you", order_id=3),
+        AmendOrder(account="you", order_id=3, quantity=Decimal(1)),
+    ],
+)
+def test_an_order_for_another_account_is_an_error_and_so_is_what_came_with_it(order: Any) -> None:
+    with pytest.raises(StrategyError, match="is for 'you'; a bot trades for itself, me"):
+        asked([buy("TCS", 1), order])
 
 
 def test_an_order_in_which_nothing_needs_to_be_put_right_passes_as_it_is() -> None:

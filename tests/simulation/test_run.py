@@ -154,6 +154,26 @@ def test_a_strategy_that_breaks_leaves_and_the_market_goes_on(tmp_path: Path) ->
     assert result.ticks == 600
 
 
+THIEF = """
+from bots.strategy import buy
+from msgspec.structs import replace
+
+class Thief:
+    def decide(self, fact):
+        yield replace(buy("TCS", 1), account="hamster")
+"""
+
+
+def test_a_strategy_cannot_trade_for_another_account(tmp_path: Path) -> None:
+    file = tmp_path / "thief.py"
+    file.write_text(THIEF)
+    _, alone = ran(a_config(60, agents={"hamster": {}}))
+    _, result = ran(a_config(60, agents={"hamster": {}, "thief": {"strategy": f"{file}:Thief"}}))
+
+    assert result.bot("hamster") == alone.bot("hamster")
+    assert "this order is for 'hamster'" in result.bot("thief").failure
+
+
 def test_prices_move_together_as_their_correlation_says_and_in_any_setup_order() -> None:
     given = {f"{of}_PROCESS": "correlated" for of in ("BTC", "TCS", "META")}
     settings = given | {"CORRELATION": "BTC:TCS:0.9,BTC:META:0.3", "TICK_INTERVAL_S": 0.1}
