@@ -1,7 +1,5 @@
 """How orders meet in the book of one instrument, and what becomes of them."""
 
-from collections.abc import Iterable
-
 from exchange.auction import Uncrossing, uncrossing
 from exchange.floor import Floor
 from exchange.order_book import NONE, BookSide, OrderBook
@@ -49,6 +47,7 @@ class Execution:
     def settle(self, taker: Order, matches: list[Match]) -> None:
         """Tell what happened to a taker and those it met, in the order it happened."""
         first = last = 0
+        ends: dict[int, int] | None = None
         for index, (maker, lots, outcome) in enumerate(matches):
             if outcome == TRADED:
                 last = abs(maker.key)
@@ -57,7 +56,8 @@ class Execution:
                 if not maker.shown and maker.id >= 0:
                     self._floor.close(maker)
             elif outcome == DECREMENTED:
-                self._decrement(maker, lots, last=_is_last(maker, matches[index + 1 :]))
+                ends = ends or {match[0].id: at for at, match in enumerate(matches)}
+                self._decrement(maker, lots, last=index == ends[maker.id])
                 self._decrement(taker, lots, last=index == len(matches) - 1)
             else:
                 self.expire(maker, "self-trade-prevention")
@@ -144,8 +144,3 @@ def _fillable(order: Order, side: BookSide, limit: int) -> bool:
     prevention = request.self_trade_prevention or NONE
     swept = side.swept(limit, order.left, request.account, prevention)
     return sum(lots for _, lots in swept) == order.left
-
-
-def _is_last(maker: Order, later: Iterable[Match]) -> bool:
-    """Whether a maker is not met again: an iceberg may be, slice after slice."""
-    return all(match[0] is not maker for match in later)

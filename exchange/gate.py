@@ -13,6 +13,7 @@ from exchange.rules import (
     IOC,
     LIMIT,
     MARKET,
+    MOST_SLICES,
     Limits,
     Refusal,
     misshapen,
@@ -104,11 +105,18 @@ class Gate:
             filled_quantity = self._quantities.value(filled)
             asked = self._quantities.value(total)
             return Refusal("invalid-order", f"{filled_quantity} of {asked} is already filled")
-        refusal = self._limits.refusal(abs(key), 0, total)
+        refusal = self._too_far(order, key, total)
         if refusal is None and order.request.post_only and order.level is not None:
             changed = Order(order.id, order.request, key, total)
             refusal = self._taking(changed)
         return refusal
+
+    def _too_far(self, order: Order, key: int, total: int) -> Refusal | None:
+        """Return what forbids the price and the lots; a smaller order keeps the price it has."""
+        if order.display and total > order.display * MOST_SLICES:
+            return Refusal("invalid-order", f"that makes more than {MOST_SLICES} slices of it")
+        price = 0 if key == order.key and total <= order.total else abs(key)
+        return self._limits.refusal(price, abs(key) or self._likely_price(order.request), total)
 
     def _closed_to(self, request: PlaceOrder) -> Refusal | None:
         session = self._session

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Final, NamedTuple
 
@@ -21,6 +22,11 @@ FOK: Final = TimeInForce.FOK
 GTD: Final = TimeInForce.GTD
 
 NO_FEE: Final = Decimal(0)
+
+MOST_SLICES: Final = 1_000
+"""Slices that an iceberg may come in: each is a trade, and one taker may meet them all."""
+
+_LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC)  # what is told has a date in UTC
 
 _UNBOUND: Final = 1 << 200  # more ticks, lots or units than any order can have
 
@@ -189,6 +195,8 @@ _SHAPES: Final[tuple[tuple[Callable[[PlaceOrder], bool], str], ...]] = (
      "only GTD has an expire_time"),
     (lambda o: o.expire_time is not None and o.expire_time.tzinfo is None,
      "expire_time needs a time zone"),
+    (lambda o: o.expire_time is not None and o.expire_time > _LAST_MOMENT,
+     "expire_time is after the year 9999 in UTC"),
     (lambda o: o.post_only and not (o.type in _PRICED and o.time_in_force in _RESTING),
      "post_only is for limit orders that may rest"),
     (lambda o: o.display_quantity is not None
@@ -196,6 +204,8 @@ _SHAPES: Final[tuple[tuple[Callable[[PlaceOrder], bool], str], ...]] = (
      "display_quantity is for limit orders that may rest"),
     (lambda o: o.display_quantity is not None and o.display_quantity > o.quantity,
      "display_quantity {o.display_quantity} is above the quantity {o.quantity}"),
+    (lambda o: o.display_quantity is not None and o.quantity > o.display_quantity * MOST_SLICES,
+     f"display_quantity {{o.display_quantity}} makes more than {MOST_SLICES} slices"),
 )  # fmt: skip
 
 

@@ -122,6 +122,12 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
         422,
         "expire-time",
     ),
+    "an expiry after all time": (
+        b'{"account":"ann","symbol":"TCS","quantity":1,"price":30,"time_in_force":"GTD"%b}'
+        % b',"expire_time":"9999-12-31T23:59:59-14:00"',
+        422,
+        "invalid-order",
+    ),
     "an empty client order id": (
         b'{"account":"ann","symbol":"TCS","quantity":1,"client_order_id":""}',
         422,

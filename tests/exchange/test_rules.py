@@ -1,3 +1,4 @@
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -14,6 +15,9 @@ from market.orders import (
     TradingStateChanged,
 )
 from tests.exchange.desk import BTC, START, Desk, an_order, at
+
+BEYOND = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2)))
+"""A moment that has no date in UTC."""
 
 
 def refused(desk: Desk, side: str, quantity: object, price: object = None, **more: object) -> str:
@@ -71,6 +75,35 @@ def test_a_limit_price_stays_within_the_band_around_the_reference() -> None:
     assert desk.amend("b", price=90) == [("reject", "b")]
 
 
+def test_an_order_that_the_band_has_left_may_become_smaller_but_not_larger() -> None:
+    desk = a_desk(price_band_pct=Decimal(10))
+    desk.tick(100)
+    desk.buy("b", 5, 91)
+    desk.tick(120)
+    assert desk.amend("b", 4) == [("amend", "b", 4)]
+    assert desk.amend("b", 5) == [("reject", "b")]
+    assert desk.amend("b", 3, 92) == [("reject", "b")]
+
+
+def test_the_value_of_a_stop_has_its_minimum_at_its_stop_price() -> None:
+    desk = a_desk(min_notional=Decimal(100))
+    desk.buy("s", 2, stop=100)
+    assert refused(desk, "buy", 1, stop=99) == "min-notional: value 99 is below 100"
+    assert desk.amend("s", 1) == [("amend", "s", 1)]
+    desk.buy("t", 2, stop=99)
+    assert desk.amend("t", 1) == [("reject", "t")]
+
+
+def test_an_iceberg_comes_in_a_thousand_slices_at_most() -> None:
+    desk = a_desk()
+    assert refused(desk, "sell", 3001, 100, show=3).startswith(
+        "invalid-order: display_quantity 3 makes more than 1000 slices"
+    )
+    assert desk.sell("i", 3000, 100, show=3) == [("accept", "i")]
+    assert desk.amend("i", 3001) == [("reject", "i")]
+    assert desk.amend("i", 2999) == [("amend", "i", 2999)]
+
+
 def test_without_a_reference_the_band_is_around_the_last_trade() -> None:
     desk = a_desk(price_band_pct=Decimal(10))
     desk.sell("s", 1, 100)
@@ -115,6 +148,10 @@ def test_an_account_has_so_many_orders_open_and_no_more() -> None:
         ({"post_only": True}, "post_only is for limit orders that may rest"),
         ({"price": 9, "force": "IOC", "show": 1}, "display_quantity is for limit orders that"),
         ({"price": 9, "show": 3}, "display_quantity 3 is above the quantity 2"),
+        (
+            {"price": 9, "force": "GTD", "expire_time": BEYOND},
+            "expire_time is after the year 9999 in UTC",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(order: dict[str, object], reason: str) -> None:
