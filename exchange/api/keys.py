@@ -1,12 +1,15 @@
 """Who may act for which account, and how often."""
 
 import hmac
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
+from hashlib import blake2b
 from typing import Final
 
 from starlette.requests import Request
 
+from exchange.api.requests import NAME, NAME_IN_WORDS
 from market.errors import SettingsError
 from market.problems import ProblemError
 from market.settings import words
@@ -16,12 +19,18 @@ REMEMBERED: Final = 10_000
 
 
 def parse_keys(text: str) -> dict[str, str]:
-    """Return the secret of each account in ``name:secret,...``; raise ValueError for others."""
+    """Return the secret of each account in ``name:secret,...``.
+
+    Raises:
+        SettingsError: it is something else; no part of it is told, for it may be a secret.
+    """
     keys: dict[str, str] = {}
-    for word in words(text):
+    for number, word in enumerate(words(text), start=1):
         name, colon, secret = word.partition(":")
-        if not (name and colon and secret):
-            raise ValueError("it must be name:secret, comma-separated")
+        if not (colon and secret):
+            raise SettingsError("API_KEYS", f"word {number} is not name:secret")
+        if len(name) > 64 or not re.match(NAME, name):
+            raise SettingsError("API_KEYS", f"word {number} names no account: {NAME_IN_WORDS}")
         if name in keys:
             raise SettingsError("API_KEYS", f"names {name} twice")
         keys[name] = secret
@@ -47,12 +56,13 @@ class Keys:
         operators: Collection[str] = (),
     ) -> None:
         self._secrets = {name: secret.encode() for name, secret in secrets.items()}
+        self._known = {_digest(secret) for secret in self._secrets.values()}
         self._operators = [self._secrets[name] for name in operators]
         self._rate, self._now = orders_per_s, now
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def check(self, request: Request) -> bytes:
-        """Return the key of a request; raise the 401 problem when it has none and needs one."""
+        """Return the key of a request; raise the 401 or 403 problem when it needs one of ours."""
         given = _given(request)
         if given is None and self._secrets:
             raise ProblemError(
@@ -61,6 +71,8 @@ class Keys:
                 "This needs the key of an account: Authorization: Bearer SECRET, or X-API-Key.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+        if given is not None and self._secrets and _digest(given) not in self._known:
+            raise ProblemError(403, "key-refused", "This key is no account's.")
         return given or b""
 
     def admit(self, request: Request, account: str) -> None:
@@ -74,7 +86,7 @@ class Keys:
             raise ProblemError(403, "key-refused", "This key is not that account's.")
 
     def admits(self, request: Request, account: str) -> bool:
-        """Tell whether the request may see ``account``; raise the 401 problem without any key."""
+        """Tell whether the request may see ``account``; raise as `check` does."""
         self.check(request)
         try:
             self.admit(request, account)
@@ -111,9 +123,14 @@ class Keys:
             self._buckets.popitem(last=False)
 
 
+def _digest(secret: bytes) -> bytes:
+    """Return what a secret is looked up by: how long that takes says nothing about it."""
+    return blake2b(secret).digest()
+
+
 def _given(request: Request) -> bytes | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
-        return token.strip().encode("latin-1")  # as it came: headers are read as Latin-1
+        return token.strip(" \t").encode("latin-1")  # as it came: headers are read as Latin-1
     key = request.headers.get("x-api-key")
     return key.encode("latin-1") if key else None

@@ -301,7 +301,7 @@ OPERATIONS: Final = (
         path="/accounts",
         about="Every account",
         answer=list[AccountView],
-        problems=(401, 503),
+        problems=(401, 403, 503),
         tag="accounts",
     ),
     Operation(

@@ -9,10 +9,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from exchange.api.keys import parse_keys
 from exchange.api.operations import OPERATIONS
 from exchange.app import create_app
 from exchange.exchange import Exchange
 from market.clock import SystemClock
+from market.errors import SettingsError
+from market.settings import Environment
 from market.streaming import StreamSettings
 from tests.exchange.markets import BTC, META, TCS, Market, a_market, settings
 from tests.exchange.test_api_bodies import check_problem
@@ -564,6 +567,8 @@ async def test_with_keys_every_account_route_needs_its_own(tmp_path: Path) -> No
         listed = (await market.get("/accounts", headers=ann)).json()
         check_problem(await market.get("/accounts"), 401, "key-missing")
         check_problem(await market.get("/orders/999"), 401, "key-missing")
+        for path in ("/accounts", "/orders/999"):
+            check_problem(await market.get(path, headers=bearer("nonsense")), 403, "key-refused")
         check_problem(await market.client.post("/buy", content=b"x"), 401, "key-missing")
         assert (await market.get("/leaderboard")).status_code == 200
         assert market.exchange.desk.placed == {"open": 1}
@@ -576,6 +581,24 @@ async def test_without_a_key_of_its_own_an_account_cannot_be_used(tmp_path: Path
         for secret in (KEYS["ann"], "-", "eve"):
             got = await market.post("/buy", body, headers={"X-API-Key": secret.encode() + b"."})
             check_problem(got, 403, "key-refused")
+
+
+@pytest.mark.parametrize("secret", ["Р", "déjà", "a:b", "two words", "х" * 500])  # noqa: RUF001
+async def test_a_secret_may_be_of_any_letters(secret: str, tmp_path: Path) -> None:
+    keys = parse_keys(f"ann:{secret}")
+    async with a_market(tmp_path, TCS, keys=keys) as market:
+        for header, scheme in ((b"Authorization", "Bearer "), (b"X-API-Key", "")):
+            given = {header: f"{scheme}{secret}".encode()}
+            assert (await market.get("/accounts", headers=given)).json() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["s3", "ann:", ":s3", "a b:s3", "ann\n:s3", "-:s3", "a" * 65 + ":s3", "ann:s3,ann:s4"]
+)
+def test_keys_that_nobody_could_use_are_refused_and_not_told(text: str) -> None:
+    with pytest.raises(SettingsError, match="API_KEYS") as refused:
+        Environment({"API_KEYS": text}).read("API_KEYS", parse_keys)
+    assert "s3" not in str(refused.value)
 
 
 async def test_orders_beyond_the_pace_are_told_to_come_later(tmp_path: Path) -> None:
