@@ -230,8 +230,8 @@ def _as_header(last_id: str) -> bytes:
 
 
 def _is_old(message: Message, resumed: EventId) -> bool:
-    """Tell whether a replay begins with what was already seen."""
-    if message.event in {"gap", "snapshot", "shutdown"}:
+    """Tell whether a replay begins with what was already seen, as an id of its own proves."""
+    if message.event == "snapshot" or not message.is_numbered:
         return False
     return message.id == str(resumed) or _is_before(message.id, resumed)
 

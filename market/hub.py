@@ -173,8 +173,8 @@ class Hub:
         """Return a reader that begins with a snapshot, or strictly after ``last_id``."""
         self.commit()
         if not last_id:
-            greeting, cursor = self._stand(wishes, retry_ms=RETRY_MS), self.head
-            return Reader(self, wishes, cursor, greeting or self._hello())
+            greeting = self._stand(wishes, retry_ms=RETRY_MS)
+            return Reader(self, wishes, self.head, greeting or self._hello() + self._place())
         known = EventId.parse(last_id)
         if known is None or known.epoch != self.epoch or known.n > self.head:
             since = last_id if last_id.isascii() and last_id.isprintable() else "?"
@@ -202,7 +202,7 @@ class Hub:
             missed=max(0, upto - after),
             reason=reason,
         )
-        return frame(told.kind, encode(told)) + self._stand(wishes), upto
+        return frame(told.kind, encode(told)) + (self._stand(wishes) or self._place(upto)), upto
 
     def farewell(self) -> bytes:
         """Return the last frame of one stream; each gets its own moment to come back."""
@@ -215,6 +215,10 @@ class Hub:
 
     def _hello(self) -> bytes:
         return b"retry: %d\n: stream %b\n\n" % (RETRY_MS, self.id.encode())
+
+    def _place(self, after: int | None = None) -> bytes:
+        """Return what is no event, but lets a reader resume that is lost before the next one."""
+        return b"id: %b-%d\n\n" % (self.epoch.encode(), self.head if after is None else after)
 
     def _stand(self, wishes: Filter, retry_ms: int | None = None) -> bytes:
         """Return the snapshot as of the newest event; nothing when the hub has none to give."""

@@ -27,11 +27,15 @@ class OversizedEventError(MarketError):
 
 
 class Message(Struct, frozen=True):
-    """One dispatched event; ``id`` is the last id of the stream so far, "" when there is none."""
+    """One dispatched event; ``id`` is the last id of the stream so far, "" when there is none.
+
+    ``is_numbered`` tells whether the event itself brought the id, and not one before it.
+    """
 
     event: str
     data: str
     id: str
+    is_numbered: bool = False
 
 
 class EventDecoder:
@@ -48,7 +52,7 @@ class EventDecoder:
         self.comments: list[str] = []
         self._id = last_id
         self._event, self._data = "", list[bytes]()
-        self._size, self._rest = 0, b""
+        self._size, self._rest, self._is_numbered = 0, b"", False
         self._begun, self._after_cr = False, False
 
     def feed(self, chunk: bytes) -> list[Message]:
@@ -92,7 +96,7 @@ class EventDecoder:
         elif name == b"event":
             self._event = value.decode(errors="replace")
         elif name == b"id" and b"\0" not in value:
-            self._id = value.decode(errors="replace")
+            self._id, self._is_numbered = value.decode(errors="replace"), True
         elif name == b"retry" and value.isdigit() and len(value) < 10:
             self.retry_ms = int(value)
         elif not name:
@@ -100,9 +104,9 @@ class EventDecoder:
 
     def _dispatch(self) -> Message | None:
         self.last_id = self._id
-        event, data = self._event, self._data
-        self._event, self._data, self._size = "", [], 0
+        event, data, is_numbered = self._event, self._data, self._is_numbered
+        self._event, self._data, self._size, self._is_numbered = "", [], 0, False
         if not data:
             return None
         text = b"\n".join(data) if len(data) > 1 else data[0]
-        return Message(event or "message", text.decode(errors="replace"), self._id)
+        return Message(event or "message", text.decode(errors="replace"), self._id, is_numbered)

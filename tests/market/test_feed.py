@@ -15,7 +15,7 @@ import pytest
 
 from market.clock import ManualClock
 from market.errors import StreamError
-from market.events import Fact, Gap, Snapshot, Tick
+from market.events import Fact, Gap, Lagging, Snapshot, Tick
 from market.feed import Feed, FeedEnded, FeedGarbled, FeedLost, FeedOpened
 from market.hub import Hub
 from market.server import ServerSettings
@@ -408,6 +408,27 @@ async def test_what_is_replayed_again_is_yielded_once() -> None:
         facts = await all_facts(feed)
 
     assert seqs(facts) == [1, 2, 3, 4, 5]
+
+
+async def test_what_has_no_id_of_its_own_is_never_taken_for_a_replay() -> None:
+    bare = frame("tick", encode(a_tick(seq=4)))
+    warning = frame("lagging", encode(Lagging(behind=80, limit=100)))
+    answers = [said(framed(1, 2, 3)), said(bare), said(warning + framed(5))]
+    async with reading(*answers) as (_, feed):
+        facts = await all_facts(feed)
+
+    assert seqs(facts) == [1, 2, 3, 4, 5]
+    assert Lagging(behind=80, limit=100) in facts
+
+
+async def test_a_line_that_breaks_before_the_first_event_is_resumed_there() -> None:
+    hub = a_hub(snapshot=None)
+    hello = hub.reader(hub.filter()).take()
+    async with reading(said(hello), said(framed(1, 2))) as (script, feed):
+        facts = await all_facts(feed)
+
+    assert script.last_ids() == [None, f"{EPOCH}-0", f"{EPOCH}-2"]
+    assert seqs(facts) == [1, 2]
 
 
 async def test_a_replay_that_breaks_off_before_what_is_new_does_not_turn_the_id_back() -> None:

@@ -51,6 +51,34 @@ def test_a_fresh_reader_of_a_hub_without_snapshots_begins_at_the_next_event() ->
     assert numbers(taken(reader)) == [6, 7]
 
 
+@pytest.mark.parametrize("published", [0, 1, 5])
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_reader_that_is_lost_before_its_first_event_has_a_place_to_resume(
+    published: int, is_shown: bool
+) -> None:
+    hub = a_hub() if is_shown else a_hub(snapshot=None)
+    market = Market(hub)
+    market.run(published)
+    decoder = EventDecoder()
+    decoder.feed(hub.reader(hub.filter()).take())
+    market.run(3)
+
+    later = taken(hub.reader(hub.filter(), decoder.last_id))
+
+    assert kinds(later) == ["tick"] * 3
+    assert numbers(later) == [published + n for n in (1, 2, 3)]
+
+
+def test_a_reader_that_is_lost_after_a_gap_has_a_place_to_resume() -> None:
+    hub = a_hub(history=4, snapshot=None)
+    Market(hub).run(9)
+    decoder = EventDecoder(f"{EPOCH}-2")
+    decoder.feed(hub.reader(hub.filter(), decoder.last_id).take())
+
+    assert decoder.last_id == f"{EPOCH}-5"
+    assert numbers(taken(hub.reader(hub.filter(), decoder.last_id))) == [6, 7, 8, 9]
+
+
 def test_ids_are_dense_whatever_is_published() -> None:
     hub = a_hub()
 
