@@ -13,6 +13,7 @@ from exchange.rules import (
     IOC,
     LIMIT,
     MARKET,
+    MISFIT,
     MOST_SLICES,
     Limits,
     Refusal,
@@ -99,12 +100,12 @@ class Gate:
         if self._session.state not in (TRADING, AUCTION):
             return self._closed_to(order.request)
         if key and not order.key:
-            return Refusal("invalid-order", f"a {order.request.type} order has no price")
+            return Refusal(MISFIT, f"a {order.request.type} order has no price")
         filled = order.total - order.left
         if total <= filled:
             filled_quantity = self._quantities.value(filled)
             asked = self._quantities.value(total)
-            return Refusal("invalid-order", f"{filled_quantity} of {asked} is already filled")
+            return Refusal(MISFIT, f"{filled_quantity} of {asked} is already filled")
         refusal = self._too_far(order, key, total)
         if refusal is None and order.request.post_only and order.level is not None:
             changed = Order(order.id, order.request, key, total)
@@ -114,7 +115,7 @@ class Gate:
     def _too_far(self, order: Order, key: int, total: int) -> Refusal | None:
         """Return what forbids the price and the lots; a smaller order keeps the price it has."""
         if order.display and total > order.display * MOST_SLICES:
-            return Refusal("invalid-order", f"that makes more than {MOST_SLICES} slices of it")
+            return Refusal(MISFIT, f"that makes more than {MOST_SLICES} slices of it")
         price = 0 if key == order.key and total <= order.total else abs(key)
         return self._limits.refusal(price, abs(key) or self._likely_price(order.request), total)
 

@@ -23,6 +23,9 @@ GTD: Final = TimeInForce.GTD
 
 NO_FEE: Final = Decimal(0)
 
+MISFIT: Final = "invalid-order"
+"""The code of an order that is wrong in itself; `misfits` says in what."""
+
 MOST_SLICES: Final = 1_000
 """Slices that an iceberg may come in: each is a trade, and one taker may meet them all."""
 
@@ -184,27 +187,34 @@ _PRICED: Final = frozenset({LIMIT, STOP_LIMIT})
 _STOPPED: Final = frozenset({STOP, STOP_LIMIT})
 _RESTING: Final = frozenset({GTC, GTD})
 
-_SHAPES: Final[tuple[tuple[Callable[[PlaceOrder], bool], str], ...]] = (
-    (lambda o: o.type in _PRICED and o.price is None, "a {o.type} order needs a price"),
-    (lambda o: o.type not in _PRICED and o.price is not None, "a {o.type} order has no price"),
-    (lambda o: o.type in _STOPPED and o.stop_price is None, "a {o.type} order needs a stop_price"),
-    (lambda o: o.type not in _STOPPED and o.stop_price is not None,
+_SHAPES: Final[tuple[tuple[str, Callable[[PlaceOrder], bool], str], ...]] = (
+    ("price", lambda o: o.type in _PRICED and o.price is None, "a {o.type} order needs a price"),
+    ("price", lambda o: o.type not in _PRICED and o.price is not None,
+     "a {o.type} order has no price"),
+    ("stop_price", lambda o: o.type in _STOPPED and o.stop_price is None,
+     "a {o.type} order needs a stop_price"),
+    ("stop_price", lambda o: o.type not in _STOPPED and o.stop_price is not None,
      "a {o.type} order has no stop_price"),
-    (lambda o: o.time_in_force is GTD and o.expire_time is None, "GTD needs an expire_time"),
-    (lambda o: o.time_in_force is not GTD and o.expire_time is not None,
+    ("expire_time", lambda o: o.time_in_force is GTD and o.expire_time is None,
+     "GTD needs an expire_time"),
+    ("expire_time", lambda o: o.time_in_force is not GTD and o.expire_time is not None,
      "only GTD has an expire_time"),
-    (lambda o: o.expire_time is not None and o.expire_time.tzinfo is None,
+    ("expire_time", lambda o: o.expire_time is not None and o.expire_time.tzinfo is None,
      "expire_time needs a time zone"),
-    (lambda o: o.expire_time is not None and o.expire_time > _LAST_MOMENT,
+    ("expire_time", lambda o: o.expire_time is not None and o.expire_time.tzinfo is not None
+     and o.expire_time > _LAST_MOMENT,
      "expire_time is after the year 9999 in UTC"),
-    (lambda o: o.post_only and not (o.type in _PRICED and o.time_in_force in _RESTING),
+    ("post_only", lambda o: o.post_only
+     and not (o.type in _PRICED and o.time_in_force in _RESTING),
      "post_only is for limit orders that may rest"),
-    (lambda o: o.display_quantity is not None
+    ("display_quantity", lambda o: o.display_quantity is not None
      and not (o.type in _PRICED and o.time_in_force in _RESTING),
      "display_quantity is for limit orders that may rest"),
-    (lambda o: o.display_quantity is not None and o.display_quantity > o.quantity,
+    ("display_quantity", lambda o: o.display_quantity is not None
+     and o.display_quantity > o.quantity,
      "display_quantity {o.display_quantity} is above the quantity {o.quantity}"),
-    (lambda o: o.display_quantity is not None and o.quantity > o.display_quantity * MOST_SLICES,
+    ("display_quantity", lambda o: o.display_quantity is not None
+     and o.display_quantity < o.quantity / MOST_SLICES,
      f"display_quantity {{o.display_quantity}} makes more than {MOST_SLICES} slices"),
 )  # fmt: skip
 
@@ -223,10 +233,17 @@ def plain(order: PlaceOrder) -> bool:
 
 def misshapen(order: PlaceOrder) -> Refusal | None:
     """Return what does not go together in ``order``, if anything."""
-    for wrong, reason in _SHAPES:
-        if wrong(order):
-            return Refusal("invalid-order", reason.format(o=order))
-    return None
+    found = misfits(order)
+    return Refusal(MISFIT, next(iter(found.values()))) if found else None
+
+
+def misfits(order: PlaceOrder) -> dict[str, str]:
+    """Return each field of ``order`` that does not go with the others, and why."""
+    found: dict[str, str] = {}
+    for field, wrong, reason in _SHAPES:
+        if field not in found and wrong(order):
+            found[field] = reason.format(o=order)
+    return found
 
 
 def _in_range(name: str, value: Decimal, least: Decimal) -> None:

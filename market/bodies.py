@@ -21,7 +21,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Field(NamedTuple):
     """A field of a model: how it is called in a body and in the model, and what it holds.
 
-    ``words`` is what its text must be, as its type describes it; "" when it does not.
+    ``words`` is what its text must be, as its type describes it; "" when it does not. ``bounds``
+    are those of its number, named as in JSON Schema.
     """
 
     given: str
@@ -30,6 +31,7 @@ class Field(NamedTuple):
     type: Any
     is_decimal: bool
     words: str
+    bounds: Mapping[str, int]
 
 
 async def read_body(
@@ -63,8 +65,30 @@ def as_model(body: object, model: type[T], aliases: Mapping[str, str] | None = N
             errors.append({"field": field.given, "problem": "is missing"})
     errors += ({"field": name[:80], "problem": "is not known here"} for name in sorted(given)[:20])
     if errors:
+        errors += out_of_bounds(model, values)
         raise _invalid("; ".join(f"{e['field']} {e['problem']}" for e in errors[:5]), errors)
     return model(**values)
+
+
+def out_of_bounds(
+    model: type[msgspec.Struct], values: Mapping[str, object]
+) -> list[dict[str, str]]:
+    """Return the fields whose number is beyond what the model says of it, and by what."""
+    found = ((of.given, _beyond(values.get(of.name), of.bounds)) for of in _fields(model))
+    return [{"field": name, "problem": problem} for name, problem in found if problem]
+
+
+def _beyond(value: object, bounds: Mapping[str, int]) -> str:
+    """Return what is wrong with a number, "" when nothing is."""
+    if not isinstance(value, Decimal):
+        return ""
+    if "exclusiveMinimum" in bounds and value <= bounds["exclusiveMinimum"]:
+        return f"must be above {bounds['exclusiveMinimum']}"
+    if "minimum" in bounds and value < bounds["minimum"]:
+        return f"must be {bounds['minimum']} at least"
+    if "maximum" in bounds and value > bounds["maximum"]:
+        return f"must be {bounds['maximum']} at most"
+    return ""
 
 
 @cache
@@ -77,6 +101,7 @@ def _fields(model: type[msgspec.Struct]) -> tuple[Field, ...]:
             of.type,
             _holds_decimal(of.type),
             _described(of.type),
+            _bounds(of.type),
         )
         for of in msgspec.structs.fields(model)
     )
@@ -86,12 +111,28 @@ def _holds_decimal(wanted: Any) -> bool:
     return wanted is Decimal or any(_holds_decimal(part) for part in get_args(wanted))
 
 
+def _notes(wanted: Any) -> list[msgspec.Meta]:
+    """Return what an annotated type notes of itself."""
+    return [one for one in getattr(wanted, "__metadata__", ()) if isinstance(one, msgspec.Meta)]
+
+
+def _bounds(wanted: Any) -> Mapping[str, int]:
+    """Return the bounds that a type sets to its number, as its schema has them."""
+    notes = [one for one in getattr(wanted, "__metadata__", ()) if isinstance(one, msgspec.Meta)]
+    found: dict[str, int] = {}
+    for known in (
+        *(note.extra_json_schema or {} for note in notes),
+        *map(_bounds, get_args(wanted)),
+    ):
+        found |= known
+    return found
+
+
 def _described(wanted: Any) -> str:
     """Return what a text of this type must be, in words; "" when the type does not say."""
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return f"one of {', '.join(str(choice.value) for choice in wanted)}"
-    notes = [one for one in getattr(wanted, "__metadata__", ()) if isinstance(one, msgspec.Meta)]
-    found = (note.description for note in notes)
+    found = (note.description for note in _notes(wanted))
     inner = (_described(part) for part in get_args(wanted))
     return next((words for words in (*found, *inner) if words), "")
 

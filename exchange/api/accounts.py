@@ -1,16 +1,22 @@
 """Accounts over HTTP: look up, open, configure."""
 
+from typing import Final
+
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exchange.api.answers import json, refused
+from exchange.api.answers import ill_made, json, refused
 from exchange.api.keys import Keys
 from exchange.api.requests import Configuration, check_name
 from exchange.commands import ConfigureAccount
 from exchange.desk import Desk
+from exchange.rules import Refusal
 from exchange.statement import AccountView
-from market.bodies import read_body
+from market.bodies import out_of_bounds, read_body
 from market.problems import ProblemError
+
+TERM_CODES: Final = {"invalid-leverage": "leverage", "invalid-cash": "starting_cash"}
 
 
 class AccountsApi:
@@ -48,7 +54,7 @@ class AccountsApi:
             )
         )
         if answer.refusal is not None:
-            raise refused(answer.refusal)
+            raise _refused(answer.refusal, asked)
         return json(self._account(request))
 
     def _account(self, request: Request) -> AccountView:
@@ -58,3 +64,13 @@ class AccountsApi:
         if account is None:
             raise ProblemError(404, "unknown-account", f"There is no account {name[:64]!r}.")
         return account
+
+
+def _refused(refusal: Refusal, asked: Configuration) -> ProblemError:
+    """Return the problem that a refusal of terms is; it names every field that is beyond them."""
+    if refusal.code not in TERM_CODES:
+        return refused(refusal)
+    problems = {TERM_CODES[refusal.code]: refusal.reason}
+    for error in out_of_bounds(Configuration, structs.asdict(asked)):
+        problems.setdefault(error["field"], f"{error['field']} {error['problem']}")
+    return ill_made(refusal, problems)

@@ -1,5 +1,6 @@
 """Answers of the exchange on their way out."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.responses import Response
@@ -9,6 +10,9 @@ from exchange.rules import Refusal
 from exchange.venue import STATUSES
 from market.problems import ProblemError
 from market.wire import encode
+
+Errors = list[dict[str, str]]
+"""Fields, and what is wrong with each."""
 
 GRID_CODES: Final = frozenset({"tick-size", "lot-size"})
 
@@ -26,10 +30,17 @@ def refused(refusal: Refusal) -> ProblemError:
     )
 
 
-def off_grid(refusal: Refusal, errors: list[dict[str, str]]) -> ProblemError:
+def off_grid(refusal: Refusal, errors: Errors) -> ProblemError:
     """Return the problem of an order off its grids, every field of it named."""
     told = "; ".join(f"{error['field']} {error['problem']}" for error in errors)
     return ProblemError(422, refusal.code, f"{told or refusal.reason}.", errors=errors)
+
+
+def ill_made(refusal: Refusal, problems: Mapping[str, str]) -> ProblemError:
+    """Return the problem of an order that is wrong in itself, by the fields that are."""
+    errors = [{"field": field, "problem": text} for field, text in problems.items()]
+    told = "; ".join(problems.values()) or refusal.reason
+    return ProblemError(422, refusal.code, f"{told}.", errors=errors)
 
 
 def answered(answer: Answer) -> Response:

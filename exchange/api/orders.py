@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exchange.api.answers import GRID_CODES, answered, json, off_grid, refused
+from exchange.api.answers import GRID_CODES, answered, ill_made, json, off_grid, refused
 from exchange.api.keys import Keys
 from exchange.api.requests import (
     OLD_NAMES,
@@ -19,6 +19,7 @@ from exchange.api.requests import (
 )
 from exchange.commands import AnyCommand, CancelOrders
 from exchange.desk import Desk
+from exchange.rules import MISFIT, misfits
 from exchange.ticket import OrderView
 from market.bodies import read_body
 from market.orders import AmendOrder, CancelOrder, PlaceOrder, Status
@@ -79,14 +80,13 @@ class OrdersApi:
         order = self._order(request)
         asked = await read_body(request, Amendment)
         self._keys.pace(order.account)
-        return await self._one(
-            AmendOrder(
-                account=order.account,
-                order_id=order.order_id,
-                quantity=asked.quantity,
-                price=asked.price,
-            )
+        command = AmendOrder(
+            account=order.account,
+            order_id=order.order_id,
+            quantity=asked.quantity,
+            price=asked.price,
         )
+        return await self._one(self._symbols.written(command, order.symbol))
 
     async def cancel(self, request: Request) -> Response:
         """Cancel one order."""
@@ -112,9 +112,13 @@ class OrdersApi:
 
     async def _place(self, order: PlaceOrder) -> Response:
         self._keys.pace(order.account)
+        order = self._symbols.written(order, order.symbol)
         answer = await self._desk.execute(order)
-        if answer.refusal is not None and answer.refusal.code in GRID_CODES:
-            raise off_grid(answer.refusal, self._symbols.off_grid(order))
+        refusal = answer.refusal
+        if refusal is not None and refusal.code in GRID_CODES:
+            raise off_grid(refusal, self._symbols.off_grid(order))
+        if refusal is not None and refusal.code == MISFIT:
+            raise ill_made(refusal, misfits(order))
         return answered(answer)
 
     async def _one(self, command: AnyCommand) -> Response:

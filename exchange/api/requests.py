@@ -1,16 +1,17 @@
 """What requests ask for, read and checked once: the models of bodies, the parts of a query."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from starlette.requests import Request
 
 from market.errors import OffGridError
-from market.orders import OrderType, PlaceOrder, SelfTradePrevention, TimeInForce
+from market.orders import AmendOrder, OrderType, PlaceOrder, SelfTradePrevention, TimeInForce
 from market.problems import ProblemError
 from market.values import Instrument, Side, Symbol, on_grid
 
@@ -34,6 +35,8 @@ SymbolOrName = Annotated[str, Meta(min_length=1, max_length=40, examples=["BTC"]
 Above0 = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0, "examples": [1]})]
 Leverage = Annotated[Decimal, Meta(extra_json_schema={"minimum": 1, "maximum": 100})]
 Cash = Annotated[Decimal, Meta(extra_json_schema={"minimum": 0, "maximum": 10**15})]
+
+Priced = TypeVar("Priced", PlaceOrder, AmendOrder)
 
 OLD_NAMES: Final = {"username": "account", "stock": "symbol", "amount": "quantity"}
 
@@ -132,20 +135,37 @@ class Symbols:
             raise ProblemError(404, "unknown-symbol", f"There is no symbol {text[:40]!r}.")
         return found
 
+    def written(self, command: Priced, symbol: Symbol) -> Priced:
+        """Return a command with what is on its grid written with the decimals of that."""
+        found: dict[str, Decimal] = {}
+        for name, value, step in self._numbers(command, symbol):
+            with suppress(OffGridError):  # the venue says so
+                found[name] = on_grid(name, value, step)
+        return structs.replace(command, **found)
+
     def off_grid(self, order: PlaceOrder) -> list[dict[str, str]]:
         """Return each price and quantity of an order that is not on its grid, and the grid."""
-        instrument = self._instruments[order.symbol]
-        steps = dict.fromkeys(("price", "stop_price"), instrument.tick_size)
-        steps |= dict.fromkeys(("quantity", "display_quantity"), instrument.lot_size)
         found = []
-        for name, step in steps.items():
-            value = getattr(order, name)
+        for name, value, step in self._numbers(order, order.symbol):
             try:
-                if value is not None:
-                    on_grid(name, value, step)
+                on_grid(name, value, step)
             except OffGridError as error:
                 found.append({"field": name, "problem": str(error).removeprefix(f"{name} ")})
         return found
+
+    def _numbers(
+        self, command: PlaceOrder | AmendOrder, symbol: Symbol
+    ) -> Iterator[tuple[str, Decimal, Decimal]]:
+        """Yield the name and the value of each number that a command has, and the step for it."""
+        instrument = self._instruments[symbol]
+        for name in ("price", "stop_price", "quantity", "display_quantity"):
+            value = getattr(command, name, None)
+            if value is not None:
+                yield (
+                    name,
+                    value,
+                    (instrument.tick_size if name.endswith("price") else instrument.lot_size),
+                )
 
     def asked(self, request: Request) -> Symbol | None:
         """Return the symbol in a query, or None when it names none."""

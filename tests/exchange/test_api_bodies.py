@@ -182,6 +182,47 @@ async def test_every_bad_field_is_named(tmp_path: Path) -> None:
     }
 
 
+async def test_a_number_out_of_bounds_is_named_beside_what_else_is_wrong(tmp_path: Path) -> None:
+    order = {"account": "", "symbol": "TCS", "side": "up", "quantity": -1, "price": 0}
+    terms = {"leverage": 101, "starting_cash": -1}
+    async with a_market(tmp_path, TCS) as market:
+        refused = check_problem(await market.post("/orders", order), 422, "invalid-body")
+        got = await market.client.put("/accounts/ann", json=terms)
+    assert {one["field"]: one["problem"] for one in refused["errors"]} == {
+        "account": "must be 1 to 64 of A-Z a-z 0-9 _ . @ -, a letter or digit first",
+        "side": "must be one of buy, sell",
+        "quantity": "must be above 0",
+        "price": "must be above 0",
+    }
+    problem = check_problem(got, 422, "invalid-leverage")
+    assert [one["field"] for one in problem["errors"]] == ["leverage", "starting_cash"]
+
+
+async def test_all_that_does_not_go_together_in_an_order_is_named(tmp_path: Path) -> None:
+    order = {"account": "ann", "symbol": "TCS", "side": "buy", "quantity": 1, "type": "limit"}
+    async with a_market(tmp_path, TCS) as market:
+        sent = order | {"stop_price": 30, "time_in_force": "GTD", "display_quantity": 2}
+        problem = check_problem(await market.post("/orders", sent), 422, "invalid-order")
+    assert {one["field"] for one in problem["errors"]} == {
+        "price",
+        "stop_price",
+        "expire_time",
+        "display_quantity",
+    }
+
+
+async def test_numbers_are_answered_as_the_grid_has_them(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        sent = b'{"account":"ann","symbol":"TCS","quantity":3.%b,"price":3e1}' % (b"0" * 90)
+        placed = await market.client.post("/buy", content=sent)
+        url = f"/orders/{placed.json()['order_id']}"
+        amended = await market.client.patch(url, content=b'{"quantity":2e0,"price":3.1E+1}')
+    assert '"quantity":3,' in placed.text
+    assert '"price":30.00,' in placed.text
+    assert '"quantity":2,' in amended.text
+    assert '"price":31.00,' in amended.text
+
+
 async def test_what_a_field_may_be_is_said_in_words(tmp_path: Path) -> None:
     body = {"account": "a b", "symbol": "TCS", "quantity": 1, "side": "hold", "type": "limit"}
     async with a_market(tmp_path, TCS) as market:
