@@ -147,6 +147,10 @@ class Archive:
         self._exchange = exchange
         self._has_candles: bool | None = None
 
+    def forget(self) -> None:
+        """Find out anew whether candles are kept: a proxy answers 404, too, for who is away."""
+        self._has_candles = None
+
     async def history(self, symbol: str, interval: str, count: int) -> History:
         """Return the newest ``count`` candles, and the tick to go on after.
 

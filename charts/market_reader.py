@@ -6,17 +6,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
-from urllib.parse import quote
 
 import httpx
-import msgspec
 import structlog
 
 from charts.board import WITHOUT_KEY, Board
-from charts.candles import DAY_S
-from charts.exchange_client import Archive, ExchangeAwayError, ExchangeClient
+from charts.catch_up import TAPE, CatchUp, book_shown, trade_shown
+from charts.exchange_client import Archive, ExchangeClient
 from charts.facts import MARKET_FACTS
 from charts.gallery import Gallery
+from charts.trends import Trends
 from market.errors import StreamError
 from market.events import BookUpdate, Fact, Gap, Snapshot, SourceState, State, Tick, Trade
 from market.feed import Feed, FeedGarbled, FeedLost, FeedOpened
@@ -25,9 +24,7 @@ from market.wire import Decoder
 
 log = structlog.get_logger("charts.market")
 
-TAPE: Final = 60
 EVENTS: Final = 200
-SPARK: Final = 40
 AGAIN_S: Final = 2.0
 LAGS: Final = 500
 _WORDS: Final = {
@@ -45,7 +42,7 @@ class MarketReader:
     Args:
         board: where everything goes.
         gallery: the series that are kept up to date.
-        exchange, archive: asked for what was there before the stream.
+        exchange, archive: asked for what the stream does not begin with.
         silence_s: without a byte for this long the stream is dead.
         on_reset: called when the market has begun anew.
     """
@@ -62,8 +59,7 @@ class MarketReader:
         on_reset: Callable[[], None] = lambda: None,
     ) -> None:
         self._board, self._gallery = board, gallery
-        self._exchange, self._archive = exchange, archive
-        self._on_reset = on_reset
+        self._archive, self._on_reset = archive, on_reset
         self.feed = Feed(
             f"{exchange.url}/stream?events=tick,trade,book,source,trading_state",
             client=client,
@@ -74,8 +70,8 @@ class MarketReader:
         self.events, self.missed = 0, 0
         self._lags: deque[float] = deque(maxlen=LAGS)
         self._seq: dict[str, int] = {}
-        self._sparks: dict[str, deque[float]] = {}
-        self._catching_up: asyncio.Task[None] | None = None
+        self._trends = Trends(board)
+        self._catch_up = CatchUp(board, exchange, archive, self._trends)
         self._take: dict[type[Fact], Callable[[Any], None]] = {
             Tick: self._take_tick,
             Trade: self._take_trade,
@@ -94,7 +90,7 @@ class MarketReader:
         try:
             await self._read()
         finally:
-            await self._stop_catching_up()
+            await self._catch_up.stop()
 
     def take(self, fact: Fact) -> None:
         """Put one fact on the board."""
@@ -117,10 +113,7 @@ class MarketReader:
 
     def beat(self) -> None:
         """Move the sparklines on; call it once a second."""
-        for symbol, tick in self._board.all("tick").items():
-            spark = self._sparks.setdefault(symbol, deque(maxlen=SPARK))
-            spark.append(float(tick["price"]))
-            self._board.put("spark", symbol, list(spark))
+        self._trends.beat()
 
     def tell(self, level: str, what: str, text: str) -> None:
         """Add a line to the events and faults."""
@@ -147,21 +140,9 @@ class MarketReader:
         self._gallery.take(tick)
 
     def _show(self, tick: Tick) -> None:
-        known = self._board.get("tick", tick.symbol)
-        same_day = known is not None and known["time"].date() == tick.time.date()
         self._seq[tick.symbol] = tick.seq
         self.heard[tick.symbol] = monotonic()
-        self._board.put(
-            "tick",
-            tick.symbol,
-            {
-                "price": tick.price,
-                "volume": tick.volume,
-                "time": tick.time,
-                "seq": tick.seq,
-                "reference": known["reference"] if same_day else tick.price,
-            },
-        )
+        self._trends.show(tick)
 
     def _missed(self, symbol: str, count: int) -> None:
         self.missed += count
@@ -169,19 +150,10 @@ class MarketReader:
         self._gallery.drop(symbol)
 
     def _take_trade(self, trade: Trade) -> None:
-        entry = {
-            "price": trade.price,
-            "quantity": trade.quantity,
-            "side": trade.side,
-            "trade_id": trade.trade_id,
-            "time": trade.time,
-        }
-        self._board.append("trade", trade.symbol, entry, TAPE)
+        self._board.append("trade", trade.symbol, trade_shown(trade), TAPE)
 
     def _take_book(self, book: BookUpdate) -> None:
-        self._board.put(
-            "book", book.symbol, {"bids": book.bids, "asks": book.asks, "time": book.time}
-        )
+        self._board.put("book", book.symbol, book_shown(book))
 
     def _take_source(self, source: SourceState) -> None:
         known = self._board.get("source", source.symbol)
@@ -205,6 +177,7 @@ class MarketReader:
         self.missed += gap.missed
         if gap.reason == "epoch":
             self._begin_anew()
+        self._catch_up.begin()
         self.tell("warn", "exchange", f"{gap.missed} events were missed: {gap.reason}")
 
     def _take_trading_state(self, change: TradingStateChanged) -> None:
@@ -217,18 +190,18 @@ class MarketReader:
         if known is not None and known["state"] == "lost":
             self.tell("info", "exchange", "the stream is back")
         self._link("live", "")
-        self._begin_to_catch_up()
+        self._archive.forget()
+        self._catch_up.begin()
 
     def _take_lost(self, lost: FeedLost) -> None:
         known = self._board.get("link", "exchange")
         if known is None or known["state"] != "lost":
             self.tell("error", "exchange", f"the stream was lost: {lost.reason}")
         self._link("lost", lost.reason)
+        self._catch_up.rest()
 
     def _take_garbled(self, garbled: FeedGarbled) -> None:
         self.tell("warn", "exchange", f"an event made no sense: {garbled.problem[:200]}")
-
-    # -- beside the stream -----------------------------------------------------------------------
 
     def _link(self, state: str, reason: str) -> None:
         if state == "lost":
@@ -238,55 +211,6 @@ class MarketReader:
     def _begin_anew(self) -> None:
         self._gallery.drop()
         self._seq.clear()
-        self._sparks.clear()
+        self._trends.forget()
         self.heard.clear()
         self._on_reset()
-        self._begin_to_catch_up()
-
-    def _begin_to_catch_up(self) -> None:
-        if self._catching_up is not None:
-            self._catching_up.cancel()
-        self._catching_up = asyncio.create_task(self._catch_up())
-
-    async def _stop_catching_up(self) -> None:
-        """End the requests beside the stream: nothing is asked for once the client is closed."""
-        if self._catching_up is not None:
-            self._catching_up.cancel()
-            await asyncio.wait([self._catching_up])
-
-    async def _catch_up(self) -> None:
-        """Ask for what the stream does not begin with."""
-        try:
-            instruments = await self._exchange.instruments()
-            for instrument in instruments:
-                facts = msgspec.structs.asdict(instrument)
-                self._board.put("trading", instrument.symbol, facts.pop("trading_state"))
-                self._board.put("instrument", instrument.symbol, facts)
-            for instrument in instruments:
-                await self._catch_up_on(instrument.symbol)
-        except ExchangeAwayError as error:
-            log.info("not_caught_up", problem=error.problem)
-
-    async def _catch_up_on(self, symbol: str) -> None:
-        self._take_book(await self._exchange.get(f"/book/{quote(symbol, safe='')}", BookUpdate))
-        if not self._board.entries("trade", symbol):
-            await self._look_back_at_trades(symbol)
-        if symbol not in self._sparks:
-            await self._look_back(symbol)
-
-    async def _look_back_at_trades(self, symbol: str) -> None:
-        query = {"symbol": symbol, "limit": str(TAPE)}
-        trades = await self._exchange.get("/trades", list[Trade], query)
-        live = {entry["trade_id"] for entry in self._board.entries("trade", symbol)}
-        for trade in sorted(trades, key=lambda each: each.trade_id):
-            if trade.trade_id not in live:
-                self._take_trade(trade)
-
-    async def _look_back(self, symbol: str) -> None:
-        """Begin the sparkline with the ticks at hand, and the change with the open of the day."""
-        prices = [float(tick.price) for tick in (await self._exchange.ticks(symbol))[-SPARK:]]
-        self._sparks[symbol] = deque(prices, maxlen=SPARK)
-        days = await self._archive.candles(symbol, "1d", 1)
-        known = self._board.get("tick", symbol)
-        if days and known and days[-1].time == int(known["time"].timestamp()) // DAY_S * DAY_S:
-            self._board.put("tick", symbol, known | {"reference": days[-1].open})
