@@ -65,7 +65,7 @@ class AccountsReader:
         self._known: set[str] | None = None
         self._newest: EventId | None = None
         self._place: EventId | None = None
-        self._troubled, self._hurry = "", asyncio.Event()
+        self._life, self._troubled, self._hurry = 0, "", asyncio.Event()
 
     @property
     def followed(self) -> list[str]:
@@ -77,8 +77,8 @@ class AccountsReader:
         try:
             while True:
                 asked = monotonic()
-                await self._ask()
                 self._hurry.clear()
+                await self._ask()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(max(EVERY_S, 10 * (monotonic() - asked))):
                         await self._hurry.wait()
@@ -99,21 +99,29 @@ class AccountsReader:
         self._hurry.set()
 
     def reset(self) -> None:
-        """Forget the accounts of a market that is no more."""
+        """Forget the accounts of a market that is no more; those that are there are read anew.
+
+        What their streams have told since they came back went with the board.
+        """
         self._curves.clear()
         self._known = None
         self._newest = self._place = None
         for each in self._followed.values():
-            each.forget()
+            each.cancel()
+        self._followed.clear()
+        self._life += 1
+        self.hurry()
 
     async def _ask(self) -> None:
-        before = self._newest
+        before, life = self._newest, self._life
         try:
             accounts = await self._accounts()
         except ExchangeAwayError as error:
             self._trouble(error.problem)
             return
         self._trouble("")
+        if life != self._life:  # the answer is of a market that is no more
+            return
         names = {each.account for each in accounts}
         opened = names - self._known if self._known is not None else set()
         self._known = names
@@ -180,6 +188,8 @@ class AccountsReader:
         if problem != self._troubled:
             self._troubled = problem
             log.info("accounts", problem=problem or "none")
+        state = "lost" if problem else "live"
+        self._board.put("link", "accounts", {"state": state, "reason": problem})
 
     # -- streams ---------------------------------------------------------------------------------
 

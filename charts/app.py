@@ -105,7 +105,7 @@ class Charts:
 
     def _reset(self) -> None:
         self.accounts.reset()
-        self.board.reset(secrets.token_hex(4), kept=("link", "risk"))
+        self.board.reset(secrets.token_hex(4), kept=("link",))
 
 
 def create_app(

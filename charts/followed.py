@@ -52,11 +52,6 @@ class Followed:
         if self.looking_back is not None:
             self.looking_back.cancel()
 
-    def forget(self) -> None:
-        """Begin to count anew."""
-        self.fills = self.rejected = 0
-        self.filled.clear()
-
     def note(self, fact: Fact) -> None:
         """Take in what tells whether it is read, and what it is at."""
         if isinstance(fact, FeedOpened | FeedLost):
