@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, time
 from typing import Final
 
 import httpx
@@ -31,6 +31,7 @@ class RiskReader:
     Args:
         accounts: gives the accounts that the page shows.
         tell: told of what risk noticed, as level, what and text.
+        look_s: how often it is seen to that risk follows them.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class RiskReader:
         accounts: Callable[[], Sequence[str]],
         tell: Callable[[str, str, str], None],
         silence_s: float = 45.0,
+        look_s: float = LOOK_S,
     ) -> None:
         self._board, self._url, self._client = board, url.rstrip("/"), client
-        self._accounts, self._tell = accounts, tell
+        self._accounts, self._tell, self._look_s = accounts, tell, look_s
         self._asked: dict[str, float] = {}
         self._troubled = ""
         self.feed = Feed(
@@ -58,13 +60,14 @@ class RiskReader:
         """Read until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read())
-            tasks.create_task(self._ask())
+            tasks.create_task(self.ask())
 
     def take(self, fact: Fact) -> None:
         """Put one fact on the board."""
         match fact:
             case RiskSeen(portfolio=portfolio):
-                self._board.put("risk", portfolio, msgspec.structs.asdict(fact))
+                report = msgspec.structs.asdict(fact) | {"heard": round(time(), 3)}
+                self._board.put("risk", portfolio, report)
             case BacktestSeen(portfolio=portfolio):
                 text = f"the {fact.forecast} forecast went from {fact.was} to {fact.zone}"
                 self._tell("warn", f"risk {portfolio}", text)
@@ -72,6 +75,7 @@ class RiskReader:
                 text = f"moved {fact.z_score:+.1f} sigma over {fact.seconds:.1f} s of silence"
                 self._tell("warn", symbol, text)
             case FeedOpened():
+                self._asked.clear()  # one that was started anew knows of none of them
                 self._link("live", "")
             case FeedLost(reason=reason):
                 self._link("lost", reason)
@@ -92,17 +96,21 @@ class RiskReader:
                 self._link("lost", error.problem)
             await asyncio.sleep(AGAIN_S)
 
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
+        """Have risk follow the accounts, again and again until cancelled."""
         while True:
             now = monotonic()
             for account in self._accounts()[:ACCOUNTS]:
                 if now - self._asked.get(account, -ASK_S) >= ASK_S:
                     await self._ask_for(account, now)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._look_s)
 
     async def _ask_for(self, account: str, now: float) -> None:
         try:
-            await self._client.get(f"{self._url}/risk", params={"account": account}, timeout=5.0)
+            answer = await self._client.get(
+                f"{self._url}/risk", params={"account": account}, timeout=5.0
+            )
+            answer.raise_for_status()
         except httpx.HTTPError as error:
             self._trouble(type(error).__name__)
         else:
