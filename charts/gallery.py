@@ -1,6 +1,7 @@
 """The series that pages look at: filled from the past when first wanted, then kept up to date."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -31,8 +32,20 @@ class Place:
     series: Series | None = None
     filled: float = float("-inf")
     filling: asyncio.Task[None] | None = None
-    waiting: list[Tick] = field(default_factory=list)
+    waiting: deque[Tick] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     failed: float = float("-inf")
+    past_seq: int = 0
+
+    def check_that_none_is_lost_since(self, seq: int) -> None:
+        """Raise ExchangeAwayError when ticks after that number went for want of room."""
+        waiting = self.waiting
+        if len(waiting) == waiting.maxlen and waiting[0].seq > seq + 1:
+            raise ExchangeAwayError("more ticks came meanwhile than can wait")
+
+    def put(self, tick: Tick) -> None:
+        """Let the series have a tick, unless it was in the past that it began with."""
+        if self.series is not None and tick.seq > self.past_seq:
+            self.series.take(tick.time.timestamp(), float(tick.price), float(tick.volume))
 
 
 class Gallery:
@@ -87,10 +100,10 @@ class Gallery:
         for key, place in self._places.items():
             if key[0] == symbol:
                 if place.series is not None:
-                    _put(place.series, tick)
+                    place.put(tick)
                     if place.series.late and self._now() - place.filled > LATE_S:
                         behind.append(key)
-                elif place.filling is not None and len(place.waiting) < MOST_WAITING:
+                elif place.filling is not None:
                     place.waiting.append(tick)
         for key in behind:
             self._remove(key)
@@ -120,6 +133,7 @@ class Gallery:
         try:
             past = await self._archive.history(symbol, interval, self._kept + WARM_UP)
             vwap = await self._archive.vwap(symbol, interval, past.closed)
+            place.check_that_none_is_lost_since(past.seq)
             series = Series(
                 symbol,
                 interval,
@@ -129,17 +143,12 @@ class Gallery:
                 kept=self._kept,
                 vwap=vwap,
             )
+            place.series, place.filled, place.past_seq = series, self._now(), past.seq
             for tick in place.waiting:
-                if tick.seq > past.seq:
-                    _put(series, tick)
-            place.series, place.filled = series, self._now()
+                place.put(tick)
         except (ExchangeAwayError, InvalidCandleError) as error:
             log.warning("series_not_filled", symbol=symbol, interval=interval, problem=str(error))
-            place.failed = self._now()
+            place.series, place.failed = None, self._now()
         finally:
             place.waiting.clear()
             place.filling = None
-
-
-def _put(series: Series, tick: Tick) -> None:
-    series.take(tick.time.timestamp(), float(tick.price), float(tick.volume))

@@ -3,9 +3,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 
+import pytest
+
+from charts import gallery as module
 from charts.candles import Candle
 from charts.exchange_client import Archive, History
-from charts.gallery import LATE_S, Gallery
+from charts.gallery import AGAIN_S, LATE_S, Gallery
 from market.events import Tick
 from market.values import Symbol
 
@@ -53,3 +56,50 @@ async def test_a_series_that_missed_a_late_tick_is_filled_anew_but_not_all_the_t
     assert (past.asked, second.late) == (2, 0)
     gallery.drop()
     await asyncio.sleep(0)
+
+
+class Waited(Past):
+    """A past that is told when the test lets it be, and goes up to a tick."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__()
+        self.seq, self.gate = seq, asyncio.Event()
+
+    async def history(self, symbol: str, interval: str, count: int) -> History:
+        self.asked += 1
+        await self.gate.wait()
+        return History([], Candle(0, 1.0, 1.0, 1.0, 1.0, volume=float(self.seq)), self.seq)
+
+
+async def test_a_tick_that_the_past_holds_already_does_not_count_twice() -> None:
+    past, numbers = Waited(seq=3), count(1)
+    gallery = Gallery(past, stamp=lambda: next(numbers), kept=10, most=2)
+    gallery.want("BTC", "1m")
+    gallery.take(a_tick_at(2, 2))
+    past.gate.set()
+    series = await gallery.ready("BTC", "1m", 1.0)
+    assert series is not None
+    for seq in (3, 4):  # the stream may be behind the answer
+        gallery.take(a_tick_at(seq, seq))
+    assert series.forming is not None
+    assert series.forming.volume == 4
+    gallery.drop()
+
+
+async def test_ticks_without_room_to_wait_are_asked_for_and_not_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    past, clock, numbers = Waited(seq=0), Gone(), count(1)
+    gallery = Gallery(past, stamp=lambda: next(numbers), kept=10, most=2, now=clock)
+    gallery.want("BTC", "1m")
+    for seq in (1, 2, 3):
+        gallery.take(a_tick_at(seq, seq))
+    past.gate.set()
+    assert await gallery.ready("BTC", "1m", 1.0) is None
+    past.seq, clock.now = 3, AGAIN_S + 1
+    series = await gallery.ready("BTC", "1m", 1.0)
+    assert series is not None
+    assert series.forming is not None
+    assert series.forming.volume == 3
+    gallery.drop()
