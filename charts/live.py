@@ -81,9 +81,9 @@ class Live:
     def view(self, request: Request) -> View:
         """Return what a request looks at; raise the problem when there is no such thing."""
         query = request.query_params
-        known = list(self._board.all("instrument") or self._board.all("tick"))
-        symbol = query.get("symbol") or (known[0] if known else "")
-        if symbol and known and symbol not in known:
+        listed = self._board.all("instrument")
+        symbol = query.get("symbol") or next(iter(listed or self._board.all("tick")), "")
+        if symbol and listed and symbol not in listed:  # until they are listed, it may come
             raise ProblemError(404, "unknown-symbol", f"There is no symbol {symbol[:40]!r}.")
         return View(symbol, interval_of(query.get("interval")), query.get("account", "")[:64])
 

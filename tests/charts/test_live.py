@@ -9,6 +9,7 @@ import httpx
 import pytest
 from httpx_sse import EventSource, aconnect_sse
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 
 from charts.board import Board
@@ -16,6 +17,7 @@ from charts.exchange_client import Archive, ExchangeClient
 from charts.gallery import Gallery
 from charts.live import Live
 from market.events import State
+from market.problems import ProblemError
 from market.server import ServerSettings, serving
 from market.streaming import StreamSettings
 from tests.charts.builders import PaperMarket, a_tick, a_trade, charts_of, charts_over, down
@@ -123,6 +125,20 @@ async def test_a_page_that_came_before_anything_was_known_is_told_the_first_thin
         await page.reads(1)
     assert page.kinds == ["snapshot", "update"]
     assert page.messages[1]["link"] == {"exchange": {"state": "live"}}
+
+
+async def test_a_symbol_may_be_waited_for_until_it_is_known_which_there_are() -> None:
+    board = Board("0000beef")
+    board.put("tick", "BTC", {"price": 1})
+    async with a_client() as calls:
+        archive = Archive(ExchangeClient(calls, "http://127.0.0.1:9", timeout_s=PATIENCE_S))
+        gallery = Gallery(archive, stamp=board.change, kept=10, most=2)
+        live = Live(board, gallery, StreamSettings(), status=dict, rate=10.0, want=lambda _: None)
+        request = Request({"type": "http", "query_string": b"symbol=TCS", "headers": []})
+        assert live.view(request).symbol == "TCS"
+        board.put("instrument", "BTC", {"symbol": "BTC"})
+        with pytest.raises(ProblemError):
+            live.view(request)
 
 
 async def test_a_storm_of_ticks_is_a_few_messages_a_second() -> None:
@@ -273,6 +289,8 @@ async def test_what_there_is_not_is_refused_in_words(query: str, status: int, ty
     paper.tell(a_tick())
     async with charts_over(paper) as url, client_of(url) as client:
         await hears(client)
+        async with page_of(client) as page:
+            await page.reads_until("instrument")
         answer = await client.get(f"/live?{query}")
     assert (answer.status_code, answer.json()["type"]) == (status, type)
 
