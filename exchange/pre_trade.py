@@ -29,7 +29,7 @@ from market.events import Fact
 from market.feed import Feed
 from market.orders import AmendOrder, PlaceOrder
 from market.settings import Environment, one_of, port, real
-from market.values import Side, Symbol
+from market.values import LIMIT, Side, Symbol
 from market.wire import Decoder
 
 EVERY_S: Final = 1.0
@@ -249,19 +249,27 @@ class _Asked(Struct, frozen=True):
 def _asked(venue: Venue, command: AnyCommand) -> _Asked | None:
     """Return what a command asks for; None when it cannot add to any position."""
     if isinstance(command, PlaceOrder):
-        name = command.client_order_id
-        if name is not None and venue.blotter.named(command.account, name) is not None:
-            return None  # said before: it gets the first answer
-        return _of(venue, command, command.quantity, Decimal(0))
-    if isinstance(command, AmendOrder):
-        ticket = venue.blotter.find(command.order_id)
-        if ticket is None or not ticket.working:
-            return None
-        quantity = ticket.quantity if command.quantity is None else command.quantity
-        if quantity <= ticket.quantity and command.price is None:
-            return None
-        return _of(venue, ticket.order, quantity - ticket.filled, ticket.remaining)
-    return None
+        return _ordered(venue, command)
+    return _amended(venue, command) if isinstance(command, AmendOrder) else None
+
+
+def _ordered(venue: Venue, order: PlaceOrder) -> _Asked | None:
+    name = order.client_order_id
+    if name is not None and venue.blotter.named(order.account, name) is not None:
+        return None  # said before: it gets the first answer
+    if not 0 < order.quantity < LIMIT:
+        return None  # the venue refuses it
+    return _of(venue, order, order.quantity, Decimal(0))
+
+
+def _amended(venue: Venue, command: AmendOrder) -> _Asked | None:
+    ticket = venue.blotter.find(command.order_id)
+    if ticket is None or not ticket.working:
+        return None
+    quantity = ticket.quantity if command.quantity is None else command.quantity
+    if (quantity <= ticket.quantity and command.price is None) or not 0 < quantity < LIMIT:
+        return None
+    return _of(venue, ticket.order, quantity - ticket.filled, ticket.remaining)
 
 
 def _of(venue: Venue, order: PlaceOrder, quantity: Decimal, replaced: Decimal) -> _Asked:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,16 @@ def test_an_order_may_not_lead_beyond_a_limit_on_what_is_held(limit: str) -> Non
     with pytest.raises(RiskLimitError) as denied:
         check.check(trading.venue, an_order("ann", "buy", "2", "10"))
     assert (denied.value.limit, denied.value.bound, denied.value.value) == (limit, 60.0, 70.0)
+
+
+@pytest.mark.parametrize("quantity", ["1E+999999999", "1E+12", "0", "-5"])
+def test_a_quantity_that_no_order_can_have_is_left_to_the_venue(quantity: str) -> None:
+    check, _ = a_check(stands(Standing.ACTIVE, {"max_position": 1.0}))
+    trading = holding(5)
+    check.check(trading.venue, an_order("ann", "buy", quantity, "10"))
+    order = trading.limit("ann", "sell", "1", "11").orders[0]
+    changed = AmendOrder(account="ann", order_id=order.order_id, quantity=Decimal(quantity))
+    check.check(trading.venue, changed)
 
 
 def test_while_risk_is_silent_only_what_reduces_passes_or_everything() -> None:
