@@ -103,13 +103,19 @@ class Account:
 
     def equity(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
         """Return cash + sum(quantity * mark); raise KeyError when a held symbol has no mark."""
-        held = (p for p in self.positions.values() if p.quantity)
-        return _add(self.cash, total([_multiply(p.quantity, marks[p.symbol]) for p in held]))
+        worth = self.cash
+        for position in self.positions.values():
+            if position.quantity:
+                worth = _add(worth, _multiply(position.quantity, marks[position.symbol]))
+        return worth
 
     def exposure(self, marks: Mapping[Symbol, Decimal]) -> Decimal:
         """Return the largest sum(abs(quantity) * mark) that its open orders may lead to."""
-        busy = (p for p in self.positions.values() if _busy(p))
-        return total([_multiply(_exposure(p), marks[p.symbol]) for p in busy])
+        found = ZERO
+        for position in self.positions.values():
+            if exposure := position.exposure:
+                found = _add(found, _multiply(exposure, marks[position.symbol]))
+        return found
 
     def view(self, marks: Mapping[Symbol, Decimal]) -> AccountView:
         """Return what its owner may see, valued at ``marks``."""
@@ -219,28 +225,17 @@ class Ledger:
         return ledger
 
 
-def _busy(position: Position) -> bool:
-    return bool(position.quantity or position.buying or position.selling)
-
-
 def exposed(account: Account, symbol: Symbol, side: Side, quantity: Decimal) -> Decimal:
     """Return by how much an order would raise the largest quantity that may come to be held."""
     position = account.positions.get(symbol)
     if position is None:
         return quantity
-    bought = _add(position.quantity, position.buying)
-    sold = _subtract(position.quantity, position.selling)
-    if side is not SELL:
-        bought = _add(bought, quantity)
+    now = position.exposure
+    if side is SELL:
+        reached = _subtract(_subtract(position.quantity, position.selling), quantity)
     else:
-        sold = _subtract(sold, quantity)
-    return _subtract(max(bought.copy_abs(), sold.copy_abs()), _exposure(position))
-
-
-def _exposure(position: Position) -> Decimal:
-    bought = _add(position.quantity, position.buying)
-    sold = _subtract(position.quantity, position.selling)
-    return max(bought.copy_abs(), sold.copy_abs())
+        reached = _add(_add(position.quantity, position.buying), quantity)
+    return max(_subtract(reached.copy_abs(), now), ZERO)
 
 
 def _position_view(position: Position, mark: Decimal) -> PositionView:

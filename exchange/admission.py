@@ -5,12 +5,12 @@ from typing import Final
 
 from exchange.accounts import SELL, UNLIMITED, Account
 from exchange.commands import Charter, ConfigureAccount
-from exchange.funds import Asked, Funds
+from exchange.funds import Funds
 from exchange.matching import MatchingEngine
 from exchange.positions import MONEY, ZERO
 from exchange.rules import Refusal, misshapen
 from exchange.settlement import Settlement
-from exchange.statement import Terms
+from exchange.statement import Asked, Terms
 from exchange.ticket import Ticket
 from market.errors import InvalidValueError, OffGridError
 from market.orders import AmendOrder, PlaceOrder

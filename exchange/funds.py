@@ -8,27 +8,18 @@ exposure smaller is always allowed.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from exchange.accounts import SELL, Account, exposed
 from exchange.matching import Sweep
 from exchange.positions import MONEY, ZERO, ratio
 from exchange.rules import Refusal, Rules
+from exchange.statement import Asked
 from market.values import Side, Symbol
 
 _add: Final = MONEY.add
 _subtract: Final = MONEY.subtract
 _multiply: Final = MONEY.multiply
-
-
-class Asked(NamedTuple):
-    """What an account would trade, at most: a quantity, its value and the fee on it."""
-
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-    value: Decimal
-    fee: Decimal
 
 
 class Funds:

@@ -87,14 +87,21 @@ class HouseMaker:
         asks = house.levels if self._session.quoted else 0
         bids = asks if bid >= asks else max(bid, 0)
         reached = 1 if reaching and bids and bid == reference else 0  # a spread of one tick
-        self._bids.withdraw(bid - reached, bids - reached)
-        self._asks.withdraw(ask_key, asks)
+        alone = not reached and self._bids.alone(bids) and self._asks.alone(asks)
+        if not alone:
+            self._bids.withdraw(bid - reached, bids - reached)
+            self._asks.withdraw(ask_key, asks)
+            if reaching:
+                self._reach(self._book.asks, reference)
+                self._reach(self._book.bids, -reference)
         if reaching:
-            self._reach(self._book.asks, reference)
-            self._reach(self._book.bids, -reference)
             self._session.mark(reference)
-        last_id = self._bids.quote(bid, bids, floor.house_id)
-        floor.house_id = self._asks.quote(ask_key, asks, last_id)
+        if alone:  # nobody can have been reached, and the quotes need not leave to come back
+            last_id = self._bids.slide(bid, floor.house_id)
+            floor.house_id = self._asks.slide(ask_key, last_id)
+        else:
+            last_id = self._bids.quote(bid, bids, floor.house_id)
+            floor.house_id = self._asks.quote(ask_key, asks, last_id)
 
     def _reach(self, side: BookSide, key: int) -> None:
         """Trade with every client's order that an order with ``key`` would; own quotes go."""

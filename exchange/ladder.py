@@ -1,7 +1,5 @@
 """The quotes of the house on one side of a book, a tick apart."""
 
-from collections.abc import Sequence
-
 from exchange.order_book import BookSide
 from exchange.price_level import Order
 from market.orders import PlaceOrder
@@ -20,40 +18,50 @@ class Ladder:
         self._spare: list[Order] = []  # out of the book, to be used again
         self.quotes: list[Order] = []
 
+    def alone(self, count: int) -> bool:
+        """Whether its side is ``count`` untouched quotes, a tick apart, and nothing else."""
+        quotes, lots = self.quotes, self._lots
+        if len(quotes) != count or len(self._side.keys) != count or not count:
+            return False
+        for order in quotes:
+            if order.shown != lots or order.level is None or order.level.lots != lots:
+                return False
+        return quotes[0].key - quotes[-1].key == count - 1
+
+    def slide(self, top: int, last_id: int) -> int:
+        """Let quotes that are alone on their side stand from ``top`` down; return the last id.
+
+        The ids of those that have to move go down from ``last_id``.
+        """
+        quotes = self.quotes
+        count, way = len(quotes), top - quotes[0].key
+        moved = min(abs(way), count)
+        if not moved:
+            return last_id
+        if way > 0:  # the worst become the best
+            moving, first = quotes[count - moved :], top
+            self.quotes = moving + quotes[: count - moved]
+        else:
+            moving, first = quotes[:moved], top - count + moved
+            self.quotes = quotes[moved:] + moving
+        for order in moving:
+            last_id -= 1
+            order.id = last_id
+        self._side.move(moving, first)
+        return last_id
+
     def withdraw(self, top: int, count: int) -> None:
         """Take out all quotes but the untouched ones at the ``count`` keys from ``top`` down."""
-        quotes, below = self.quotes, top - count
-        if not quotes:
-            return
-        best, worst = quotes[0].key, quotes[-1].key
-        first = max(best - top, 0)
-        last = len(quotes) - max(below + 1 - worst, 0)
-        if last <= first:  # none is near
-            staying, leaving = [], quotes
-        elif best - worst == len(quotes) - 1 and self._untouched(quotes[first:last]):
-            staying, leaving = quotes[first:last], quotes[:first] + quotes[last:]
-        else:
-            staying, leaving = self._parted(below, top)
+        staying: list[Order] = []
+        leaving: list[Order] = []
+        lots, below = self._lots, top - count
+        for order in self.quotes:
+            untouched = order.shown == lots and order.level is not None
+            (staying if untouched and below < order.key <= top else leaving).append(order)
         if leaving:
             self._side.lift(leaving)
             self._spare += leaving
             self.quotes = staying
-
-    def _untouched(self, quotes: list[Order]) -> bool:
-        lots = self._lots
-        for order in quotes:  # noqa: SIM110 - all() would take twice as long, at every tick
-            if order.shown != lots or order.level is None:
-                return False
-        return True
-
-    def _parted(self, below: int, top: int) -> tuple[list[Order], list[Order]]:
-        """Return the quotes that may stay, and the others."""
-        staying: list[Order] = []
-        leaving: list[Order] = []
-        for order in self.quotes:
-            stays = below < order.key <= top and self._untouched([order])
-            (staying if stays else leaving).append(order)
-        return staying, leaving
 
     def quote(self, top: int, count: int, last_id: int) -> int:
         """Let the missing ones of those ``count`` quotes rest, the best first; return the last id.
@@ -61,34 +69,19 @@ class Ladder:
         The ids of the new ones go down from ``last_id``.
         """
         staying, lots = self.quotes, self._lots
-        missing = count - len(staying)
-        if not missing:
+        taken = {order.key for order in staying}
+        keys = [key for key in range(top, top - count, -1) if key not in taken]
+        if not keys:
             return last_id
-        new = self._unused(missing)
-        for order, key in zip(new, self._missing(top, count), strict=True):
+        new = self._unused(len(keys))
+        for order, key in zip(new, keys, strict=True):
             last_id -= 1
             order.id = last_id
             order.key = key
             order.shown = order.total = lots
         self._side.set_down(new)
-        if not staying:
-            self.quotes = new
-        elif new[-1].key > staying[0].key:
-            self.quotes = new + staying
-        else:
-            self.quotes = sorted((*staying, *new), key=_key, reverse=True)
+        self.quotes = sorted((*staying, *new), key=_key, reverse=True) if staying else new
         return last_id
-
-    def _missing(self, top: int, count: int) -> Sequence[int]:
-        """Return those of the ``count`` keys from ``top`` down at which there is no quote."""
-        keys, quotes = range(top, top - count, -1), self.quotes
-        if not quotes:
-            return keys
-        best, worst = quotes[0].key, quotes[-1].key
-        if best - worst == len(quotes) - 1 and (best == top or worst == keys[-1]):
-            return keys[len(quotes) :] if best == top else keys[: -len(quotes)]
-        taken = {order.key for order in quotes}
-        return [key for key in keys if key not in taken]
 
     def _unused(self, count: int) -> list[Order]:
         """Return so many orders that are not in the book."""

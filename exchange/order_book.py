@@ -95,6 +95,16 @@ class BookSide:
             levels[order.key] = level
         self.changes += len(orders)
 
+    def move(self, orders: Sequence[Order], first: int) -> None:
+        """Take orders, each alone at its key, to the keys from ``first`` down: nothing is there."""
+        levels, key = self.levels, first
+        for order in orders:
+            levels[key] = levels.pop(order.key)
+            order.key = key
+            key -= 1
+        self.keys = sorted(levels)
+        self.changes += 2 * len(orders)
+
     def resize(self, order: Order, lots: int) -> None:
         """Leave ``lots`` of a resting order to be filled; it keeps its place in the queue."""
         level = self.levels[order.key]

@@ -1,7 +1,9 @@
 """What a command led to, as its sender is told."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from exchange.rules import Refusal
 from exchange.ticket import OrderView, Ticket
@@ -24,7 +26,7 @@ STATUSES: Final = {
 """The HTTP status of each refusal; what is not named here is a 422."""
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True):
     """What a command led to; a refused one changed nothing.
 
     ``facts`` is everything that happened, to whomever. ``tickets`` are the orders that were placed,

@@ -107,6 +107,12 @@ class Position:
             found = _add(found, part)
         return found
 
+    @property
+    def exposure(self) -> Decimal:
+        """The largest quantity, long or short, that its open orders may lead to."""
+        bought, sold = _add(self.quantity, self.buying), _subtract(self.quantity, self.selling)
+        return max(bought.copy_abs(), sold.copy_abs())
+
     def unrealized(self, mark: Decimal) -> Decimal:
         """Return what closing at ``mark`` would realize, before fees, by average cost."""
         return _subtract(_multiply(self.quantity, mark), self.cost)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec import Struct, field
 
 from market.orders import SelfTradePrevention
-from market.values import Symbol
+from market.values import Side, Symbol
 
 Lot = tuple[Decimal, Decimal, Decimal | None]
 """A signed quantity, its signed cost, and its price if it has a single one."""
@@ -16,6 +16,16 @@ class Realized(Struct, frozen=True):
 
     average: Decimal
     fifo: Decimal
+
+
+class Asked(Struct, frozen=True, gc=False):
+    """What an account would trade, at most: a quantity, its value and the fee on it."""
+
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    value: Decimal
+    fee: Decimal
 
 
 class PositionState(Struct, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ class Venue(VenueView):
         due = self._overdue() if self._engine.is_due(self.time) else []
         outcome = self._handlers[type(command)](command)
         if due:
-            return outcome._replace(facts=[*due, *outcome.facts])
+            return structs.replace(outcome, facts=[*due, *outcome.facts])
         if not outcome.changed:
             self.time = before  # so that the state is the same with and without it
         return outcome

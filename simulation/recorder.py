@@ -7,6 +7,8 @@ from decimal import Decimal
 from math import sqrt
 from typing import Final
 
+from msgspec import Struct
+
 from market.events import Fact, SourceState, State, Tick, Trade
 from market.orders import OrderFilled, TradingState, TradingStateChanged
 from simulation.config import DAY_S
@@ -121,8 +123,7 @@ class Instrument:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Struct, frozen=True, gc=False):
     """A fill of an agent, for pictures."""
 
     seconds: float

@@ -32,7 +32,7 @@ from simulation.participant import Participant
 from simulation.recorder import Recorder
 from simulation.results import BotResult, RunResult, as_it_stands
 from simulation.risk_watch import RiskWatch
-from simulation.trading_floor import Journal, TradingFloor
+from simulation.trading_floor import Journal, Public, TradingFloor
 
 BREATHS: Final = 500  # times that a run tells how far it is
 
@@ -203,9 +203,9 @@ class Simulation:
             for symbol in symbols
         }
 
-    def _publish(self, fact: Fact) -> None:
+    def _publish(self, fact: Public) -> None:
         self._chronicle.note(fact)
-        for deliver in self._hearers.get((type(fact), fact.subject), ()):
+        for deliver in self._hearers.get((type(fact), fact.symbol), ()):
             deliver(fact)
 
     def _show(self, book: BookUpdate) -> None:

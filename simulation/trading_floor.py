@@ -20,7 +20,7 @@ from exchange.merging import Merging, Source
 from exchange.rules import House, Refusal
 from exchange.settings import Settings
 from exchange.venue import Outcome, Venue
-from market.events import BookUpdate, Fact, Snapshot, State, Tick, Trade
+from market.events import BookUpdate, Fact, Snapshot, SourceState, State, Tick, Trade
 from market.feed import FeedLost, FeedOpened
 from market.hub import Hub
 from market.orders import (
@@ -40,7 +40,10 @@ WATCH_US: Final = 250_000  # the live exchange looks for silent sources four tim
 BOOK_DEPTH: Final = 10
 NO_SYMBOL: Final = Symbol("")
 
-Publish = Callable[[Fact], None]
+Public = Tick | Trade | SourceState | TradingStateChanged
+"""What everyone is told: each is about a symbol."""
+
+Publish = Callable[[Public], None]
 
 
 class Journal(Protocol):
@@ -184,14 +187,14 @@ class TradingFloor:
 
     def _route(self, fact: Fact) -> None:
         """Tell a fact to those whom the live exchange tells it."""
-        kind = type(fact)
-        if kind is Trade:
+        if isinstance(fact, OrderFact):
+            if fact.account not in UNLIMITED:
+                self._tell(fact)
+        elif isinstance(fact, Trade):
             self.trades += 1
             self.publish(fact)
-        elif kind is TradingStateChanged:
+        elif isinstance(fact, TradingStateChanged):
             self.publish(fact)
-        elif isinstance(fact, OrderFact) and fact.account not in UNLIMITED:
-            self._tell(fact)
 
     def _show(self, books: Callable[[BookUpdate], None]) -> None:
         for symbol in self.venue.symbols:

@@ -214,3 +214,24 @@ def test_every_level_is_there_after_every_price(spread: int, price: int) -> None
     desk.tick(price)
     fresh.tick(price)
     assert desk.depth() == fresh.depth()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_alone_in_the_book_or_not_the_house_quotes_the_same_orders(seed: int) -> None:
+    draw = Random(seed)
+    alone, beside = a_desk(levels=4), a_desk(levels=4)
+    beside.buy("low", 1, 1)
+    beside.sell("high", 1, 100_000)
+    price = 1000
+    for step in range(80):
+        price += draw.choice([0, 1, -1, 2, -3, 4, -4, 7, -30, 30])
+        trade, lots = draw.choice(["buy", "sell", ""]), draw.randint(1, 39)
+        found = []
+        for desk in (alone, beside):
+            before = desk.engine.changes(BTC)
+            desk.tick(price)
+            quotes = [(order.id, order.key) for order in desk.engine._pits[BTC]._house.quotes]
+            found.append((quotes, desk.engine.changes(BTC) - before))
+            if trade:
+                getattr(desk, trade)(f"t{step}", lots)
+        assert found[0] == found[1]

@@ -21,6 +21,7 @@ from simulation.results import RiskResult
 from simulation.risk_watch import RiskWatch
 from simulation.run import Simulation
 from simulation.series import Series
+from simulation.trading_floor import Public
 from tests.simulation.runs import a_config, ran
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +155,22 @@ def test_a_strategy_that_breaks_leaves_and_the_market_goes_on(tmp_path: Path) ->
     assert result.ticks == 600
 
 
+def test_a_strategy_that_orders_on_each_fill_of_its_own_leaves_and_time_goes_on(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "greedy.py"
+    file.write_text(
+        "from bots.strategy import buy\n"
+        "class Greedy:\n    def decide(self, fact):\n        return [buy('BTC', '0.00001')] * 9\n"
+    )
+    agents = {"greedy": {"strategy": f"{file}:Greedy"}, "hamster": {}}
+    _, result = ran(a_config(5, agents=agents))
+
+    assert result.bot("greedy").failure == "10000 of its commands are under way at once"
+    assert result.bot("hamster").failure == ""
+    assert result.ticks == 15
+
+
 THIEF = """
 from bots.strategy import buy
 from msgspec.structs import replace
@@ -249,7 +266,7 @@ def test_risk_that_takes_facts_in_batches_reports_what_it_would_tick_by_tick() -
         market = Simulation(config, 7, log)
         market.risk, publish = Both(batched, at_once), market.floor.publish
 
-        def published(fact: Fact) -> None:
+        def published(fact: Public) -> None:
             at_once.hear([fact])
             publish(fact)
 
