@@ -18,6 +18,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from market.clock import Clock, SystemClock
 from market.errors import SettingsError
 from market.events import Tick
 from market.settings import Environment, real, words
@@ -98,8 +99,11 @@ class BinanceFeed:
         is_live: whether it is connected and has had a tick not too long ago.
     """
 
-    def __init__(self, settings: BinanceSettings, rng: Random | None = None) -> None:
+    def __init__(
+        self, settings: BinanceSettings, rng: Random | None = None, clock: Clock | None = None
+    ) -> None:
         self._settings, self._rng = settings, rng or Random()
+        self._clock = clock or SystemClock()
         self.quotes = Quotes(
             settings.source.instrument, settings.name, of_trades=TRADE in settings.streams
         )
@@ -196,7 +200,7 @@ class BinanceFeed:
         if frame is None or isinstance(frame, Reply | Closing):
             return False
         try:
-            tick = self.quotes.take(frame)
+            tick = self.quotes.take(frame, self._clock.now())
         except FrameError as error:
             self._garbled(error)
             return False

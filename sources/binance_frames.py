@@ -21,6 +21,8 @@ KLINE: Final = "kline_1m"
 STREAMS: Final = (TRADE, KLINE)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+AHEAD: Final = timedelta(days=1)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _MICROSECONDS_FROM: Final = 10**14  # a time in milliseconds is below, until the year 5138
 
 
@@ -133,16 +135,18 @@ class Quotes:
     def __init__(self, instrument: Instrument, symbol: str, *, of_trades: bool = True) -> None:
         self._instrument, self._symbol, self._of_trades = instrument, symbol, of_trades
         self._trade_id: int | None = None
-        self._traded_at = 0
+        self._traded_at = _EPOCH
         self._candle: Candlestick | None = None
         self._time = _EPOCH
         self.made, self.missed, self.repeated = 0, 0, 0
         self.gap = 0
 
-    def take(self, frame: Print | Kline) -> Tick | None:
+    def take(self, frame: Print | Kline, now: datetime = _NEVER) -> Tick | None:
         """Return the tick that a frame makes; None when it makes none.
 
-        ``gap`` is then how many trades are missing right before it.
+        ``gap`` is then how many trades are missing right before it. A time that is more than
+        ``AHEAD`` of ``now`` is not believed, and ``now`` taken for it: what is kept of a symbol is
+        counted back from its newest tick.
 
         Raises:
             FrameError: it is of another symbol, or its numbers are none.
@@ -150,23 +154,25 @@ class Quotes:
         self.gap = 0
         if frame.symbol != self._symbol:
             raise FrameError(f"it is of {frame.symbol[:20]!r}")
+        time = _moment(frame.time)
+        time = now if time - AHEAD > now else time
         if isinstance(frame, Kline):
-            return None if self._of_trades else self._of_candle(frame)
-        return self._of_print(frame) if self._of_trades else None
+            return None if self._of_trades else self._of_candle(frame, time)
+        return self._of_print(frame, time) if self._of_trades else None
 
-    def _of_print(self, trade: Print) -> Tick | None:
+    def _of_print(self, trade: Print, time: datetime) -> Tick | None:
         _check(trade.price, trade.quantity)
-        time, known = _moment(trade.time), self._trade_id
-        if known is not None and trade.trade_id <= known and trade.time <= self._traded_at:
+        known = self._trade_id
+        if known is not None and trade.trade_id <= known and time <= self._traded_at:
             self.repeated += 1
             return None
         if known is not None and trade.trade_id > known:
             self.gap = trade.trade_id - known - 1
             self.missed += self.gap
-        self._trade_id, self._traded_at = trade.trade_id, trade.time
+        self._trade_id, self._traded_at = trade.trade_id, time
         return self._tick(trade.price, trade.quantity, time)
 
-    def _of_candle(self, update: Kline) -> Tick | None:
+    def _of_candle(self, update: Kline, time: datetime) -> Tick | None:
         candle, known = update.candle, self._candle
         _check(candle.close)
         if not candle.volume.is_finite() or not 0 <= candle.volume < LIMIT:
@@ -176,7 +182,6 @@ class Quotes:
             return None
         goes_on = known is not None and candle.start == known.start
         grown = candle.volume - (known.volume if known is not None and goes_on else 0)
-        time = _moment(update.time)
         self._candle = candle
         return self._tick(candle.close, grown, time) if grown > 0 else None
 

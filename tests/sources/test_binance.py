@@ -132,6 +132,22 @@ def test_a_time_may_be_in_microseconds() -> None:
     assert tick.time.microsecond == 123
 
 
+def test_a_time_far_ahead_of_the_clock_is_not_believed_nor_what_it_would_hide() -> None:
+    quotes, now = Quotes(OF, "BTCUSDT"), datetime.fromtimestamp(BEGIN_MS / 1000, UTC)
+    far, hour = BEGIN_MS + 10**12, 3_600_000
+    ticks = [
+        quotes.take(frame, now)
+        for frame in map(
+            decode,
+            [a_trade(10**9, T=far), a_trade(2, T=BEGIN_MS + hour), a_trade(3, T=BEGIN_MS + hour)],
+        )
+        if isinstance(frame, Print)
+    ]
+
+    found = [(tick.time - now).total_seconds() for tick in ticks if tick is not None]
+    assert found == [0, 3600, 3600]
+
+
 def test_a_candle_makes_a_tick_whenever_its_volume_has_grown() -> None:
     frames = [
         a_kline("70400", "1.0", at_ms=100),
