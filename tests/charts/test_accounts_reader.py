@@ -47,8 +47,8 @@ class Exchange:
 
 
 def an_account(name: str) -> AccountSeen:
-    money = dict.fromkeys(("cash", "equity", "realized_pnl", "unrealized_pnl", "fees"), Decimal(1))
-    return AccountSeen(account=name, **money)
+    one = Decimal(1)
+    return AccountSeen(account=name, equity=one, realized_pnl=one, unrealized_pnl=one, fees=one)
 
 
 def an_order() -> OrderSeen:
