@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from decimal import Decimal
 
+import structlog
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from market.connection import OUTLET
-from market.streaming import HEADERS, Admission
+from market.streaming import HEADERS, Admission, cut_off
 from market.wire import encode, frame
+
+log = structlog.get_logger("exchange.prices")
 
 
 class Prices:
@@ -45,8 +47,8 @@ class Prices:
         try:
             await response(scope, receive, send)
         except SendTimeoutError:  # to say goodbye would wait for ever
-            if connection := (scope.get("extensions") or {}).get(OUTLET):
-                connection.transport.abort()
+            log.info("old_client_evicted")
+            await cut_off(scope, receive)
         finally:
             self._admission.leave(address)
 

@@ -193,10 +193,7 @@ class StreamEndpoint:
         except SendTimeoutError:  # it takes nothing: to say goodbye would wait for ever
             log.info("reader_evicted", behind=reader.lag)
             self.evictions += 1
-            if connection := (scope.get("extensions") or {}).get(OUTLET):
-                connection.transport.abort()
-                while (await receive())["type"] != "http.disconnect":
-                    pass
+            await cut_off(scope, receive)
 
     async def told_of_gap(self, reader: Reader) -> bytes:
         """Return what a reader is told that has fallen out of the history."""
@@ -273,6 +270,14 @@ class StreamEndpoint:
                 field=name,
             )
         return about or None
+
+
+async def cut_off(scope: Scope, receive: Receive) -> None:
+    """Hang up on a client that takes nothing, and return when it is gone."""
+    if connection := (scope.get("extensions") or {}).get(OUTLET):
+        connection.transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 def _conflate_ms(query: Mapping[str, str]) -> int | None:

@@ -1,14 +1,18 @@
 import asyncio
 import json
+import logging
 from decimal import Decimal
 from itertools import count
 
+import pytest
 from async_asgi_testclient import TestClient
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from exchange.prices import Prices
+from market.server import ServerSettings, serving
 from market.streaming import Admission, StreamSettings
+from tests.streams import asked, eventually
 
 
 def an_app(*, delay_s: float = 0.01) -> Starlette:
@@ -45,3 +49,18 @@ async def test_old_clients_get_all_prices_again_and_again() -> None:
             "bitcoin": 70_400 + number,
             "tinkoff": 33.95,
         }
+
+
+async def test_an_old_client_that_takes_nothing_is_cut_off_without_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    admission = Admission(StreamSettings())
+    many = {f"instrument-{n}": Decimal(n) for n in range(5000)}
+    prices = Prices(lambda: many, asyncio.Event(), 0.001, admission, send_timeout_s=0.2)
+    app = Starlette(routes=[Route("/api/prices", prices)])
+    async with serving(app, ServerSettings()) as url, asked(f"{url}/api/prices") as answer:
+        answer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await eventually(lambda: admission.open == 0)
+
+    assert [each for each in caplog.records if "completing" in each.getMessage()] == []
