@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from itertools import product
+from itertools import islice, product
 from typing import (
     Any,
     Final,
@@ -22,6 +22,8 @@ from market.orders import AmendOrder, CancelOrder, Command, OrderType, PlaceOrde
 from market.values import Side, symbol
 
 Number: TypeAlias = Decimal | int | float | str
+
+MOST_ORDERS: Final = 10_000  # at one fact
 
 _LISTS: Final = (tuple, list)
 
@@ -64,8 +66,8 @@ def commands(strategy: Strategy, fact: Fact, account: str) -> tuple[Command, ...
     """Return what the strategy orders on ``fact``, for ``account``, which is all it may trade for.
 
     Raises:
-        StrategyError: it answers what is no order, or one for another account; its own exceptions
-            pass.
+        StrategyError: it answers what is no order, or one for another account, or more than
+            MOST_ORDERS of them; its own exceptions pass.
     """
     answer = strategy.decide(fact)
     if answer is None:
@@ -73,7 +75,9 @@ def commands(strategy: Strategy, fact: Fact, account: str) -> tuple[Command, ...
     if not isinstance(answer, _LISTS):
         if isinstance(answer, Command) or not isinstance(answer, Iterable):
             raise StrategyError(f"decide answers a list of orders, not {answer!r:.80}")
-        answer = tuple(answer)
+        answer = tuple(islice(answer, MOST_ORDERS + 1))
+    if len(answer) > MOST_ORDERS:
+        raise StrategyError(f"decide answers {MOST_ORDERS} orders at most, not more at once")
     return tuple([_addressed(command, account) for command in answer]) if answer else ()
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import repeat
 from typing import Any
 
 import pytest
 from msgspec import structs
 
 from bots import Strategy, StrategyError, buy, cancel, commands, sell
+from bots.strategy import MOST_ORDERS
 from market.errors import InvalidSymbolError
 from market.events import Fact
 from market.orders import AmendOrder, CancelOrder, OrderType, PlaceOrder
@@ -68,6 +70,12 @@ def test_an_order_is_for_ones_own_account() -> None:
 def test_an_order_for_another_account_is_an_error_and_so_is_what_came_with_it(order: Any) -> None:
     with pytest.raises(StrategyError, match="is for 'you'; a bot trades for itself, me"):
         asked([buy("TCS", 1), order])
+
+
+@pytest.mark.parametrize("answer", [repeat(buy("TCS", 1)), [buy("TCS", 1)] * (MOST_ORDERS + 1)])
+def test_orders_without_end_are_an_error(answer: Any) -> None:
+    with pytest.raises(StrategyError, match=f"{MOST_ORDERS} orders at most"):
+        asked(answer)
 
 
 def test_an_order_in_which_nothing_needs_to_be_put_right_passes_as_it_is() -> None:
