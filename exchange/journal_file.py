@@ -107,6 +107,8 @@ class JournalFile:
 
     def records(self, after: int = 0, until: int = 2**62) -> Iterator[Record]:
         """Yield the records in (after, until], unchecked; sqlite3.Error where it is torn."""
+        if after >= until:  # nothing is asked for: it does not matter whether it could be read
+            return
         made = Record._make
         try:
             for row in self._connection.execute(_READ, (after, until)):

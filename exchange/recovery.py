@@ -2,8 +2,8 @@
 
 Recovery takes the newest good snapshot and replays what came after it. Every record's link is
 checked first. When the last records are torn or changed and nothing good follows them, they are
-reported and cut; when something good follows, a start is refused, for only a person can decide what
-may be lost: ``repair`` says what it would be.
+reported and cut; when something good follows, or nothing at all is good, a start is refused, for
+only a person can decide what may be lost: ``repair`` says what it would be.
 """
 
 import gc
@@ -144,9 +144,10 @@ def recover(file: JournalFile, audience: Audience | None = None) -> Recovered:
     found = examine(file)
     lost = None
     if found.problem is not None:
-        if not found.torn:
+        if not found.torn or not found.head.seq:
+            why = "nothing before it is good" if found.torn else "good records follow it"
             raise CorruptJournalError(
-                f"{file.path}: {found.problem}, and good records follow it; "
+                f"{file.path}: {found.problem}, and {why}; "
                 f"`python -m exchange repair` says what would be lost"
             )
         lost = lost_from(file, found.problem)

@@ -226,6 +226,18 @@ def test_a_torn_file_starts_at_a_good_record_or_refuses_in_words(
     assert whole(journal.path)
 
 
+def test_a_journal_of_which_nothing_is_good_does_not_start_as_a_new_one(tmp_path: Path) -> None:
+    journal = written(tmp_path, count=40, every=10_000)
+    page = journal.path.read_bytes().index(journal.records[0].body.encode()) // 4096 * 4096
+    os.truncate(journal.path, page)  # and with it the first records, but not the tables
+    with pytest.raises(CorruptJournalError, match=r"record 1 is bad.*nothing before it is good"):
+        recovered(journal.path)
+    assert main(["verify"], journal.path) == 1
+    assert main(["repair", "--yes"], journal.path) == 0
+    assert main(["verify"], journal.path) == 0
+    assert recovered(journal.path).head.seq == 0
+
+
 def test_a_repair_waits_until_nobody_writes(tmp_path: Path) -> None:
     journal = written(tmp_path)
     damage(journal.path, "UPDATE commands SET link = 'x' WHERE seq = 9")
