@@ -63,7 +63,7 @@ let grid = "";
 const link = new Link({
   onMessage(message, isSnapshot) {
     const changed = store.apply(message, isSnapshot);
-    if (!wishes.symbol && store.symbols().length) choose(store.symbols()[0]);
+    if (!store.offers(wishes.symbol)) choose(store.symbols()[0]);
     painter.mark(changed);
   },
   onState(now) {
@@ -71,6 +71,7 @@ const link = new Link({
     state = now;
     painter.mark(["status"]);
   },
+  onUnknown: () => choose(""), // the first one that there is
 });
 
 function look() {
@@ -87,8 +88,15 @@ function choose(symbol) {
   if (symbol === wishes.symbol && store.candles !== null) return;
   wishes.symbol = symbol;
   ticket.label(symbol);
-  look();
+  leave(["candles", "trade", "fill"]);
   painter.mark(["tick", "book"]);
+  look();
+}
+
+/** Nothing of what was chosen before may stand under another name until the next snapshot comes. */
+function leave(kinds) {
+  store.leave(kinds);
+  painter.mark(kinds);
 }
 
 function step(by) {
@@ -99,6 +107,7 @@ function step(by) {
 }
 
 function chooseInterval(interval) {
+  if (interval !== wishes.interval) leave(["candles"]);
   wishes.interval = interval;
   for (const button of $("intervals").children) button.setAttribute("aria-pressed", String(button.value === interval));
   look();
@@ -112,7 +121,7 @@ painter.add(["tick", "spark", "source", "instrument", "trading", "clock"], TABLE
 painter.add(["tick", "source", "instrument", "trading", "clock"], TABLES, drawHead);
 painter.add(["book", "orders", "instrument"], TABLES, () => ladder.draw(wishes.symbol, ticket.account));
 painter.add(["trade"], TABLES, () => drawTape(store, wishes.symbol));
-painter.add(["account"], 2, () => drawAccounts(store));
+painter.add(["account", "link"], 2, () => drawAccounts(store));
 painter.add(["equity", "account"], 1, () => equity.draw());
 painter.add(["risk", "link"], 2, () => risk.draw());
 painter.add(["event"], TABLES, () => drawEvents(store, level));
@@ -146,7 +155,10 @@ function drawHead() {
 
 function drawChart() {
   const news = store.candles;
-  if (news === null || news.symbol !== wishes.symbol || news.interval !== wishes.interval) return;
+  if (news === null || news.symbol !== wishes.symbol || news.interval !== wishes.interval) {
+    clearChart();
+    return;
+  }
   const digits = decimals(store.instrument.get(news.symbol)?.tick_size);
   if (grid !== `${news.symbol} ${news.interval} ${digits}`) {
     grid = `${news.symbol} ${news.interval} ${digits}`;
@@ -159,8 +171,24 @@ function drawChart() {
     chart.update(news.rows);
   }
   store.candles = { ...news, all: false, rows: [] };
-  $("chart-empty").hidden = chart.rows.length > 0;
+  sayEmpty("There are no candles yet.");
   drawLegend(null);
+}
+
+/** What is drawn of this symbol and interval stays while they are filled anew; anything else goes. */
+function clearChart() {
+  if (grid.startsWith(`${wishes.symbol} ${wishes.interval} `)) return;
+  grid = "";
+  chart.setAll([], []);
+  chart.setFills([], () => "");
+  chart.setOrders([]);
+  sayEmpty("Loading candles.");
+  drawLegend(null);
+}
+
+function sayEmpty(why) {
+  $("chart-empty").hidden = chart.rows.length > 0;
+  write($("chart-empty"), why);
 }
 
 function drawMarks() {
@@ -170,17 +198,7 @@ function drawMarks() {
 }
 
 function drawLegend(at) {
-  const shown = at ?? chart.at();
-  if (shown === null) return;
-  const digits = decimals(store.instrument.get(wishes.symbol)?.tick_size);
-  const pairs = [
-    ["O", shown.open], ["H", shown.high], ["L", shown.low], ["C", shown.close],
-  ].map(([name, value]) => [name, price(value, digits), ""]);
-  pairs.push(["V", quantity(Number(shown.volume.toPrecision(6))), ""]);
-  for (const [name, color, lines] of chart.legend()) {
-    const places = ["rsi", "macd", "atr"].includes(name) ? Math.max(2, digits) : digits;
-    pairs.push([name.toUpperCase(), together(lines.map((line) => price(shown[line], places))), color]);
-  }
+  const pairs = legend(at ?? chart.at());
   reconcile(
     $("legend"), pairs, (pair) => pair[0],
     () => element("span", {}, element("i"), " ", element("b")),
@@ -190,6 +208,20 @@ function drawLegend(at) {
       node.firstChild.style.color = color;
     },
   );
+}
+
+function legend(shown) {
+  if (shown === null) return [];
+  const digits = decimals(store.instrument.get(wishes.symbol)?.tick_size);
+  const pairs = [
+    ["O", shown.open], ["H", shown.high], ["L", shown.low], ["C", shown.close],
+  ].map(([name, value]) => [name, price(value, digits), ""]);
+  pairs.push(["V", quantity(Number(shown.volume.toPrecision(6))), ""]);
+  for (const [name, color, lines] of chart.legend()) {
+    const places = ["rsi", "macd", "atr"].includes(name) ? Math.max(2, digits) : digits;
+    pairs.push([name.toUpperCase(), together(lines.map((line) => price(shown[line], places))), color]);
+  }
+  return pairs;
 }
 
 const together = (texts) => (texts.every((text) => text === "–") ? "–" : texts.join(" · "));

@@ -43,7 +43,8 @@ export class Ladder {
     this.bids.forEach((node, index) => this.update(node, bids[index], upto[1][index], "buy", digits, most, own));
     const both = asks.length && bids.length;
     write($("mid"), both ? price((asks[0][0] + bids[0][0]) / 2, digits + 1) : "–");
-    write($("spread"), both ? `mid · spread ${price(asks[0][0] - bids[0][0], digits)}` : "no two-sided market");
+    const none = book === undefined ? "" : "no two-sided market";
+    write($("spread"), both ? `mid · spread ${price(asks[0][0] - bids[0][0], digits)}` : none);
   }
 
   update(node, level, upto, side, digits, most, own) {

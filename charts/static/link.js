@@ -4,10 +4,11 @@ const SILENCE_MS = 4000; // the server is heard at least once a second
 const LONGEST_WAIT_MS = 5000;
 
 export class Link {
-  /** Handlers: onMessage(message, isSnapshot), onState("live" | "wait" | "lost"). */
-  constructor({ onMessage, onState }) {
+  /** Handlers: onMessage(message, isSnapshot), onState("live" | "lost"), onUnknown() when there is no such symbol. */
+  constructor({ onMessage, onState, onUnknown }) {
     this.onMessage = onMessage;
     this.onState = onState;
+    this.onUnknown = onUnknown;
     this.query = new URLSearchParams();
     this.lastId = "";
     this.failures = 0;
@@ -45,8 +46,17 @@ export class Link {
     source.addEventListener("error", () => {
       if (source !== this.source) return;
       this.onState("lost");
-      if (source.readyState === EventSource.CLOSED) this.again();
+      if (source.readyState !== EventSource.CLOSED) return;
+      this.again();
+      this.askWhy();
     });
+  }
+
+  /** An EventSource does not tell why it was refused, and what there is not will not come by waiting. */
+  async askWhy() {
+    const { query } = this;
+    const answer = await fetch(`/live?${query}`, { method: "HEAD" }).catch(() => null);
+    if (answer?.status === 404 && query === this.query) this.onUnknown();
   }
 
   close() {

@@ -3,6 +3,8 @@
 import { $, element, reconcile, write } from "./dom.js";
 import { age, money, percent } from "./format.js";
 
+const OLD_S = 60; // risk tells of a portfolio once a second, unless it was set to less often
+
 export class RiskPanel {
   constructor(store) {
     this.store = store;
@@ -17,7 +19,7 @@ export class RiskPanel {
     this.choices();
     const report = this.store.risk.get(this.chosen);
     const link = this.store.link.get("risk");
-    write($("risk-note"), note(report, link));
+    write($("risk-note"), note(report, link, this.store.time));
     for (const [id, figure] of [["var", "value_at_risk"], ["es", "expected_shortfall"]]) {
       for (const level of ["95", "99"]) write($(`${id}-${level}`), loss(report, report?.[figure][`0.${level}`]));
     }
@@ -48,9 +50,10 @@ export class RiskPanel {
   }
 }
 
-function note(report, link) {
+function note(report, link, now) {
   if (link !== undefined && link.state !== "live") return "Risk does not answer; these figures are old.";
   if (report === undefined) return "Waiting for a report.";
+  if (now - report.heard > OLD_S) return `Old: the last report of it came ${age(now - report.heard)} ago`;
   const words = { live: "Live", warming: "Warming up: too few returns yet", stale: "STALE: a price it needs is old" };
   return `${words[report.state] ?? report.state} · ${money(report.samples)} returns`;
 }

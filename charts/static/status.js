@@ -8,8 +8,7 @@ const MARKS = { wait: "○", live: "●", stale: "▲", lost: "■", pause: "‖
 /** Return the state of the data: which, the word for it, and why. */
 export function standing(store, link, symbol, paused) {
   const exchange = store.link.get("exchange");
-  const since = age((performance.now() - store.heard) / 1000);
-  if (link === "lost") return ["lost", "DISCONNECTED", `reconnecting · last heard ${since} ago`];
+  if (link === "lost") return ["lost", "DISCONNECTED", `reconnecting · ${lastHeard(store)}`];
   if (link === "wait" || exchange === undefined) return ["wait", "CONNECTING", ""];
   if (exchange.state !== "live") return ["lost", "STALE", "the exchange does not answer · reconnecting"];
   const faults = store.symbols().map((name) => [name, store.fault(name)]).filter(([, fault]) => fault);
@@ -20,6 +19,11 @@ export function standing(store, link, symbol, paused) {
   }
   if (paused) return ["stale", "PAUSED", "the market goes on"];
   return ["live", "LIVE", `age ${age(store.age(symbol))}`];
+}
+
+function lastHeard(store) {
+  if (store.time === undefined) return "nothing was heard yet";
+  return `last heard ${age((performance.now() - store.heard) / 1000)} ago`;
 }
 
 export function drawState(store, link, symbol, paused) {

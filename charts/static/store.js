@@ -93,6 +93,16 @@ export class Store {
     return trading === "trading" ? "" : trading.replaceAll("_", " ").toUpperCase();
   }
 
+  /** Whether a symbol can be looked at, as far as is known. */
+  offers(symbol) {
+    return this.instrument.size ? this.instrument.has(symbol) : symbol !== "" || this.tick.size === 0;
+  }
+
+  /** Forget what there is of one symbol or one chart alone: another is looked at. */
+  leave(kinds) {
+    for (const kind of kinds) this[kind] = kind === "candles" ? null : [];
+  }
+
   symbols() {
     const names = [...this.instrument.keys()];
     for (const name of this.tick.keys()) if (!this.instrument.has(name)) names.push(name);

@@ -50,7 +50,8 @@ export function drawAccounts(store) {
   );
   $("bots-empty").hidden = accounts.length > 0;
   drawTotal(accounts);
-  write($("bots-aside"), accounts.length ? `${accounts.length} by name` : "");
+  const isOld = store.link.get("accounts")?.state === "lost";
+  write($("bots-aside"), isOld ? "old: the exchange does not answer" : accounts.length ? `${accounts.length} by name` : "");
 }
 
 function drawAccount(node, account, color) {

@@ -1,0 +1,101 @@
+"""What the page shows of what was chosen while there is nothing, or something else, to show."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.charts.pages import drawn, live, opened, ready, until, word
+from tests.e2e.processes import Market
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+
+
+def remembering(origin: str, **wishes: Any) -> dict[str, Any]:
+    """Return what a browser has kept of an earlier visit."""
+    kept = [{"name": "sandpit", "value": json.dumps(wishes)}]
+    return {"origins": [{"origin": origin, "localStorage": kept}]}
+
+
+async def cut(page: Page) -> None:
+    """Let no message reach the page any more, nor a new connection begin."""
+    await page.evaluate("sandpit.link.close(); sandpit.link.open = () => {}")
+
+
+async def test_a_symbol_that_this_market_has_not_gives_way_to_one_that_it_has(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    kept = remembering(running.charts, symbol="GONE", interval="1s", account="me")
+    async with opened(browser, running.charts, storage_state=kept) as page:
+        await word(page, "LIVE")
+        await expect(page.locator("#symbol")).to_have_value("BTC")
+        await drawn(page)
+
+
+async def test_a_symbol_that_turns_out_not_to_be_listed_gives_way_too(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await drawn(page)
+        await page.evaluate("sandpit.store.instrument.delete('BTC')")
+        await expect(page.locator("#symbol")).to_have_value("TCS")
+
+
+async def test_candles_of_another_interval_do_not_stand_under_the_one_that_was_chosen(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await drawn(page)
+        await cut(page)
+        await page.locator("#intervals button[value='1m']").click()
+        await until(page, "sandpit.chart.rows.length === 0")
+        await expect(page.locator("#chart-empty")).to_have_text("Loading candles.")
+        await expect(page.locator("#legend span")).to_have_count(0)
+        await page.evaluate("delete sandpit.link.open; sandpit.link.open()")
+        await until(page, "sandpit.chart.interval === 60 && sandpit.chart.rows.length > 0")
+        await expect(page.locator("#chart-empty")).to_be_hidden()
+
+
+async def test_trades_and_candles_of_another_symbol_do_not_stand_under_the_one_that_was_chosen(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await drawn(page)
+        await cut(page)
+        await page.evaluate(
+            """sandpit.store.trade = [{ trade_id: 1, price: 5, quantity: 1, side: 'buy', time: 0 }];
+            sandpit.painter.mark(['trade'])"""
+        )
+        await expect(page.locator("#tape tr")).to_have_count(1)
+        await page.keyboard.press("j")
+        await expect(page.locator("#tape tr")).to_have_count(0)
+        await until(page, "sandpit.chart.rows.length === 0")
+        await expect(page.locator("#spread")).to_have_text("")
+
+
+async def test_old_figures_are_called_old(browser: Browser, running: Market) -> None:
+    async with live(browser, running) as page:
+        await until(page, "sandpit.store.risk.has('default')")
+        await cut(page)
+        await page.evaluate(
+            """sandpit.store.risk.get('default').heard -= 300;
+            sandpit.store.link.set('accounts', { state: 'lost', reason: '' });
+            sandpit.painter.mark(['risk', 'link'])"""
+        )
+        await expect(page.locator("#risk-note")).to_contain_text("the last report of it came 5 min")
+        await expect(page.locator("#bots-aside")).to_have_text("old: the exchange does not answer")
+
+
+async def test_a_page_that_never_reached_anyone_does_not_say_when_it_last_did(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    async with opened(browser, running.charts) as page:
+        await page.route("**/live?*", lambda route: route.abort())
+        await page.reload(wait_until="domcontentloaded")
+        await word(page, "DISCONNECTED")
+        await expect(page.locator("#state-why")).to_have_text(
+            "reconnecting · nothing was heard yet"
+        )
