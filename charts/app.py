@@ -105,6 +105,7 @@ class Charts:
 
     def _reset(self) -> None:
         self.accounts.reset()
+        self.risk.forget()
         self.board.reset(secrets.token_hex(4), kept=("link",))
 
 

@@ -6,7 +6,7 @@ that is served ten times a second all cost the same, and none is ever sent the s
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 WITHOUT_KEY: Final = ""
@@ -121,6 +121,16 @@ class Board:
         for kind, values in parts.items():
             for key, value in values.items():
                 self.put(kind, key, value)
+
+    def drop(self, keys: Collection[str], kinds: Collection[str], epoch: str) -> None:
+        """Forget what some kinds have under some keys; pages begin anew, to lose it, too."""
+        shelves: tuple[Mapping[str, dict[str, Any]], ...] = (self._parts, self._logs)
+        for shelf in shelves:
+            for kind in kinds:
+                for key in keys:
+                    shelf.get(kind, {}).pop(key, None)
+        self.epoch = epoch
+        self.change()
 
     def _log(self, kind: str, key: str, kept: int) -> Log:
         logs = self._logs.setdefault(kind, {})

@@ -29,6 +29,7 @@ class CatchUp:
     What the stream tells while an answer is on its way is newer, and stays.
 
     Args:
+        on_listed: told of all symbols that the exchange lists.
         again_s: after which what was not answered is asked for again.
     """
 
@@ -39,9 +40,11 @@ class CatchUp:
         archive: Archive,
         trends: Trends,
         *,
+        on_listed: Callable[[set[str]], None] = lambda _: None,
         again_s: float = AGAIN_S,
     ) -> None:
         self._board, self._trends, self._again_s = board, trends, again_s
+        self._on_listed = on_listed
         self._exchange, self._archive = exchange, archive
         self._task: asyncio.Task[None] | None = None
         self._questions: tuple[Question, ...] = (self._book, self._trades, self._day, self._past)
@@ -89,7 +92,9 @@ class CatchUp:
 
     async def _instruments(self) -> None:
         before = self._board.all("trading")
-        for each in await self._exchange.instruments():
+        listed = await self._exchange.instruments()
+        self._on_listed({each.symbol for each in listed})
+        for each in listed:
             if self._board.get("trading", each.symbol) == before.get(each.symbol):
                 self._board.put("trading", each.symbol, each.trading_state)
             self._board.put("instrument", each.symbol, _shown(each))

@@ -1,6 +1,7 @@
 """The exchange's stream onto the board: prices, books, trades, sources, and their faults."""
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ _WORDS: Final = {
     TradingState.CANCEL_ONLY: "orders can only be cancelled",
     TradingState.AUCTION: "orders are collected for an auction",
 }
+_OF_SYMBOL: Final = ("instrument", "tick", "spark", "source", "trading", "book", "trade", "fill")
 _LEVELS: Final = {State.UP: "info", State.STALE: "warn", State.DOWN: "error"}
 
 
@@ -71,7 +73,7 @@ class MarketReader:
         self._lags: deque[float] = deque(maxlen=LAGS)
         self._seq: dict[str, int] = {}
         self._trends = Trends(board)
-        self._catch_up = CatchUp(board, exchange, archive, self._trends)
+        self._catch_up = CatchUp(board, exchange, archive, self._trends, on_listed=self._keep_only)
         self._take: dict[type[Fact], Callable[[Any], None]] = {
             Tick: self._take_tick,
             Trade: self._take_trade,
@@ -210,7 +212,24 @@ class MarketReader:
 
     def _begin_anew(self) -> None:
         self._gallery.drop()
-        self._seq.clear()
-        self._trends.forget()
-        self.heard.clear()
+        self._forget(self._symbols())
         self._on_reset()
+
+    def _keep_only(self, listed: set[str]) -> None:
+        """Let the symbols go that the exchange, started anew, has no more."""
+        gone = self._symbols() - listed
+        if gone:
+            for symbol in gone:
+                self._gallery.drop(symbol)
+            self._forget(gone)
+            self._board.drop(gone, _OF_SYMBOL, secrets.token_hex(4))
+            self.tell("info", "exchange", f"it has no {', '.join(sorted(gone))} any more")
+
+    def _symbols(self) -> set[str]:
+        return {*self._board.all("instrument"), *self._seq}
+
+    def _forget(self, symbols: set[str]) -> None:
+        for symbol in symbols:
+            self._seq.pop(symbol, None)
+            self.heard.pop(symbol, None)
+        self._trends.forget(symbols)

@@ -62,6 +62,10 @@ class RiskReader:
             tasks.create_task(self._read())
             tasks.create_task(self.ask())
 
+    def forget(self) -> None:
+        """Have risk follow the accounts anew."""
+        self._asked.clear()
+
     def take(self, fact: Fact) -> None:
         """Put one fact on the board."""
         match fact:
@@ -75,7 +79,7 @@ class RiskReader:
                 text = f"moved {fact.z_score:+.1f} sigma over {fact.seconds:.1f} s of silence"
                 self._tell("warn", symbol, text)
             case FeedOpened():
-                self._asked.clear()  # one that was started anew knows of none of them
+                self.forget()  # one that was started anew follows none of them
                 self._link("live", "")
             case FeedLost(reason=reason):
                 self._link("lost", reason)

@@ -1,7 +1,7 @@
 """Prices as a watchlist has them: the newest, where its day began, and how it came there."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from charts.board import Board
@@ -64,8 +64,9 @@ class Trends:
         if tick is not None and int(tick["time"].timestamp()) // DAY_S == day:
             self._board.put("tick", symbol, tick | {"reference": candle.open})
 
-    def forget(self) -> None:
-        """Begin anew."""
-        self._sparks.clear()
-        self._opens.clear()
-        self._begun.clear()
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Know nothing of some symbols, as before their first price."""
+        for symbol in symbols:
+            self._sparks.pop(symbol, None)
+            self._opens.pop(symbol, None)
+            self._begun.discard(symbol)

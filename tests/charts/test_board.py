@@ -50,6 +50,20 @@ def test_a_new_market_is_a_new_board() -> None:
     assert board.changed("link", 0) == {"exchange": "live"}
 
 
+def test_what_is_dropped_goes_from_pages_as_well() -> None:
+    board = Board("0000beef")
+    for symbol in ("BTC", "TCS"):
+        board.put("tick", symbol, 1)
+        board.append("trade", symbol, "t", kept=5)
+    board.put("account", "TCS", 1)
+    before = board.version
+    board.drop({"TCS"}, ("tick", "trade", "fill"), "0000feed")
+    assert (board.epoch, board.version) == ("0000feed", before + 1)
+    assert board.all("tick") == {"BTC": 1}
+    assert board.keys("trade") == ["BTC"]
+    assert board.all("account") == {"TCS": 1}
+
+
 def test_listeners_hear_of_changes_and_of_the_close_until_they_stop() -> None:
     board, heard = Board("0000beef"), []
     stop = board.listen(lambda: heard.append(board.closed))

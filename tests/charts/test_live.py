@@ -38,6 +38,12 @@ class Page:
         for _ in range(messages):
             await self._next()
 
+    def messages_of(self, kind: str) -> dict[str, Any]:
+        """Return all parts of a kind that came so far."""
+        return {
+            key: part for message in self.messages for key, part in message.get(kind, {}).items()
+        }
+
     async def reads_until(self, kind: str) -> Any:
         """Return the next part of a kind."""
         while kind not in (message := await self._next()):
@@ -235,6 +241,30 @@ async def test_a_market_that_began_anew_takes_the_page_with_it(port: int) -> Non
                     await page.reads(1)
     assert page.kinds.count("snapshot") == 2
     assert page.ids[0].split("-")[0] != page.ids[-1].split("-")[0]
+
+
+async def test_a_symbol_that_the_exchange_has_no_more_goes_from_the_page(port: int) -> None:
+    old, new = PaperMarket("BTC", "TCS"), PaperMarket("BTC")
+    old.tell(a_tick())
+    old.tell(a_tick("TCS"))
+    for seq in (1, 2, 3):
+        new.tell(a_tick(seq=seq))
+    async with AsyncExitStack() as first:
+        exchange = await first.enter_async_context(old.served(port))
+        async with (
+            charts_of(exchange) as url,
+            client_of(url) as client,
+            page_of(client, "symbol=TCS") as page,
+        ):
+            while "TCS" not in page.messages_of("instrument"):
+                await page.reads(1)
+            await first.aclose()
+            async with new.served(port):
+                while page.kinds.count("snapshot") < 2:
+                    await page.reads(1)
+                assert set(page.messages[-1]["tick"]) == {"BTC"}
+                assert set(page.messages[-1]["source"]) == {"BTC"}
+                await health(client, lambda body: list(body["ages"]) == ["BTC"])
 
 
 async def test_the_chart_comes_with_its_history_and_moves_with_the_ticks() -> None:

@@ -69,6 +69,6 @@ def test_a_sparkline_grows_with_the_beats_behind_what_was_before() -> None:
     trends.beat()
     trends.beat()
     assert board.get("spark", "BTC") == [1, 2, 3, 3]
-    trends.forget()
+    trends.forget(["BTC"])
     trends.beat()
     assert board.get("spark", "BTC") == [3]
