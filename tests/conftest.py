@@ -3,12 +3,16 @@
 import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Generator, Iterator
+from importlib import import_module
+from pkgutil import walk_packages
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from market.settings import ROOT
 from tests.ports import held_port
 
 
@@ -50,6 +54,35 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes share the tests: one more than cores, for much of it is waiting."""
     return 1 + (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Trace what the import of our own modules runs, and not what the collection of tests does.
+
+    That is thousands of calls in the libraries for each line of ours, in each of the processes.
+    """
+    coverage = session.config.pluginmanager.getplugin("_cov")
+    if coverage is None or coverage.cov_controller is None or _leaves_tests_to_others(session):
+        return (yield)
+    _import_what_is_traced()
+    coverage.cov_controller.pause()
+    try:
+        return (yield)
+    finally:
+        coverage.cov_controller.resume()
+
+
+def _leaves_tests_to_others(session: pytest.Session) -> bool:
+    return session.config.pluginmanager.hasplugin("dsession")
+
+
+def _import_what_is_traced() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for name in settings["tool"]["coverage"]["run"]["source"]:
+        package = import_module(name)
+        for module in walk_packages(package.__path__, f"{name}."):
+            import_module(module.name)
 
 
 @pytest.hookimpl(trylast=True)
