@@ -232,10 +232,14 @@ class DiskJournal:
             try:
                 job()
             except Exception as error:  # noqa: BLE001 - it is handed to everyone who waits
-                failure = JournalError(f"{self._file.path}: {error}")
-                failure.__cause__ = error
+                failure = error if isinstance(error, JournalError) else self._failed(error)
                 self.failure = failure
                 self._loop.call_soon_threadsafe(self._crashed, failure)
+
+    def _failed(self, error: Exception) -> JournalError:
+        failure = JournalError(f"{self._file.path}: {error}")
+        failure.__cause__ = error
+        return failure
 
     def _settle(self) -> None:
         """Keep the write-ahead log short, apart from the writer, which commands are waiting for."""

@@ -41,8 +41,9 @@ class MatchingEngine:
     same queue. A stop whose price is already reached goes off at once.
 
     Auctions take limit and stop orders; they trade at one price, by price, then time, slice by
-    slice for icebergs; both sides pay the maker's fee, the younger order gives the trade its side,
-    and self-trade prevention does not apply.
+    slice for icebergs; both sides pay the maker's fee, and the younger order gives the trade its
+    side. Self-trade prevention is for continuous trading only, as at SIX and Eurex: in an auction
+    there is no taker whose mode could rule, and taking orders out would move the price for all.
 
     The house trades as the account ``house`` under negative order ids; of it there is only what it
     fills: its quotes are liquidity, not orders of an account. Ids of clients' orders are not

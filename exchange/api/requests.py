@@ -33,6 +33,17 @@ ClientOrderId = Annotated[
 ]
 SymbolOrName = Annotated[str, Meta(min_length=1, max_length=40, examples=["BTC"])]
 Above0 = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0, "examples": [1]})]
+Slice = Annotated[
+    Decimal,
+    Meta(
+        extra_json_schema={"exclusiveMinimum": 0, "examples": [1]},
+        description="What an iceberg shows; it comes in 1000 such slices at most",
+    ),
+]
+Prevention = Annotated[
+    SelfTradePrevention,
+    Meta(extra_json_schema={"description": "The taker's rules, but in an auction none does"}),
+]
 Leverage = Annotated[Decimal, Meta(extra_json_schema={"minimum": 1, "maximum": 100})]
 Cash = Annotated[Decimal, Meta(extra_json_schema={"minimum": 0, "maximum": 10**15})]
 
@@ -80,9 +91,9 @@ class NewOrder(Struct, frozen=True, kw_only=True):
     time_in_force: TimeInForce = TimeInForce.GTC
     expire_time: datetime | None = None
     post_only: bool = False
-    display_quantity: Above0 | None = None
+    display_quantity: Slice | None = None
     client_order_id: ClientOrderId | None = None
-    self_trade_prevention: SelfTradePrevention | None = None
+    self_trade_prevention: Prevention | None = None
 
     def order(self, symbol: Symbol) -> PlaceOrder:
         """Return the command that this asks for; without a type, a price makes it a limit order."""
