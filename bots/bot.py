@@ -1,7 +1,9 @@
 """One bot: its strategy, its books and its log; facts go in and commands come out."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from bots.answers import AccountAnswer
@@ -27,6 +29,9 @@ class Bot:
     Args:
         reports: whether fills are logged and status lines asked for; if not, it knows no value at
             risk.
+
+    Attributes:
+        failures: how often the strategy has failed, by what it raised and where.
     """
 
     def __init__(
@@ -44,8 +49,8 @@ class Bot:
         self._strategy = make()
         self.blotter = Blotter(starting_cash)
         self._reports, self._volatility = reports, Volatility() if reports else None
-        self._failures = self._failures_in_a_row = self._refusals = 0
-        self._failed_at: set[object] = set()
+        self.failures: Counter[str] = Counter()
+        self._failures_in_a_row = self._refusals = 0
         self._refused: set[tuple[Symbol, str]] = set()  # and logged since the last status line
         self._is_lost: bool | None = None
         self._takes: dict[type[Fact], Callable[[Any], None]] = {
@@ -120,7 +125,7 @@ class Bot:
             "drawdown": f"{blotter.drawdown:.6f}",
             "position": ",".join(held) or "flat",
         }
-        counts = {"refused": self._refusals, "failures": self._failures}
+        counts = {"refused": self._refusals, "failures": self.failures.total()}
         return figures | {name: count for name, count in counts.items() if count}
 
     def _decided(self, fact: Fact) -> tuple[Command, ...]:
@@ -134,11 +139,10 @@ class Bot:
 
     def _failed(self, fact: Fact, error: Exception) -> None:
         """Count a failure; its traceback is logged the first time."""
-        self._failures += 1
         self._failures_in_a_row += 1
         place = _place(error)
-        if place not in self._failed_at:
-            self._failed_at.add(place)
+        self.failures[place] += 1
+        if self.failures[place] == 1:
             self._log.error("strategy_failed", fact=type(fact).__name__, exc_info=error)
         if self._failures_in_a_row >= self._most_failures:
             raise StrategyBrokenError(
@@ -210,10 +214,12 @@ def plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _place(error: Exception) -> object:
+def _place(error: Exception) -> str:
     """Where an exception came from: its type and the line that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    line = None if trace is None else (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-    return type(error), line
+    kind = type(error).__name__
+    if trace is None:
+        return kind
+    return f"{kind} at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

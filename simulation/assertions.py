@@ -37,6 +37,7 @@ _BOT: Final[Mapping[str, Callable[[BotResult], Any]]] = {
     "fills": lambda bot: bot.fills,
     "refusals": lambda bot: sum(bot.refusals.values()),
     "books_agree": lambda bot: bot.agrees,
+    "failures": lambda bot: sum(bot.failures.values()),
     "failed": lambda bot: bool(bot.failure),
 }
 _MARKET: Final[Mapping[str, Callable[[MarketResult], Any]]] = {

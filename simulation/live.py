@@ -333,6 +333,7 @@ async def _bot(
         max_drawdown=equity.max_drawdown,
         hit_rate=None,
         agrees=adds_up(account),
+        failure="",
     )
 
 

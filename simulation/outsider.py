@@ -69,6 +69,7 @@ class Outsiders:
             max_drawdown=equity.max_drawdown,
             hit_rate=None,
             agrees=account is None or adds_up(account),
+            failure="",
         )
 
 

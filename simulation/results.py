@@ -11,7 +11,7 @@ from exchange.statement import AccountView
 ZERO: Final = Decimal(0)
 
 
-class BotResult(Struct, frozen=True, kw_only=True):
+class BotResult(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """What one agent has done; money in the quote currency.
 
     Attributes:
@@ -22,6 +22,7 @@ class BotResult(Struct, frozen=True, kw_only=True):
             without such fills.
         agrees: whether its own books are the exchange's, to the last digit.
         failure: why it left the market; "" where it stayed.
+        failures: how often its strategy failed, by what it raised and where.
     """
 
     name: str
@@ -39,7 +40,8 @@ class BotResult(Struct, frozen=True, kw_only=True):
     max_drawdown: float
     hit_rate: float | None
     agrees: bool
-    failure: str = ""
+    failure: str
+    failures: dict[str, int] = {}
 
     @property
     def pnl(self) -> Decimal:

@@ -309,6 +309,7 @@ class Simulation:
             hit_rate=agent.winning / agent.closing if agent.closing else None,
             agrees=not differences(blotter, answer),
             failure=agent.failure,
+            failures=dict(sorted(agent.bot.failures.items())),
         )
 
 

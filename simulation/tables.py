@@ -47,11 +47,7 @@ def print_run(console: Console, result: RunResult, elapsed_s: float) -> None:
         f"events {result.events}, log sha256 {result.log}", highlight=False, soft_wrap=True
     )
     for bot in result.bots:
-        if bot.refusals:
-            refused = f"{bot.name} was refused: {_counts(bot.refusals)}"
-            console.print(refused, highlight=False, markup=False, soft_wrap=True)
-        if bot.failure:
-            console.print(f"[red]{escape(f'{bot.name} left: {bot.failure}')}[/]")
+        _print_troubles(console, bot)
     for text in result.failed:
         console.print(f"[red]does not hold: {escape(text)}[/]", markup=True, highlight=False)
 
@@ -79,9 +75,15 @@ def print_sweep(
 
 
 def print_failures(console: Console, results: Sequence[RunResult]) -> None:
-    """Print what did not hold in how many runs, and who left how many of them."""
+    """Print what did not hold in how many runs, who left how many of them, and who failed."""
     failed = Counter(f"does not hold: {text}" for result in results for text in result.failed)
     failed.update(f"{bot.name} left" for result in results for bot in result.bots if bot.failure)
+    failed.update(
+        f"the strategy of {bot.name} failed: {what}"
+        for result in results
+        for bot in result.bots
+        for what in bot.failures
+    )
     for text, count in sorted(failed.items()):
         line = f"{text} ({count} of {len(results)} runs)"
         console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
@@ -96,6 +98,18 @@ def verdict(duel: Duel) -> str:
         f" [{duel.low:.1%}, {duel.high:.1%}]), by {with_interval(mean)} on average;"
         f" sign test p = {duel.p_value:.2g}"
     )
+
+
+def _print_troubles(console: Console, bot: BotResult) -> None:
+    """Print what was refused to an agent, what its strategy raised, and why it left."""
+    if bot.refusals:
+        refused = f"{bot.name} was refused: {_counts(bot.refusals)}"
+        console.print(refused, highlight=False, markup=False, soft_wrap=True)
+    if bot.failures:
+        failed = f"the strategy of {bot.name} failed: {_counts(bot.failures)}"
+        console.print(failed, style="red", highlight=False, markup=False, soft_wrap=True)
+    if bot.failure:
+        console.print(f"[red]{escape(f'{bot.name} left: {bot.failure}')}[/]")
 
 
 def _counts(of: Mapping[str, int]) -> str:

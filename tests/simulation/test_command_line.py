@@ -67,6 +67,32 @@ def test_a_backtest_takes_a_strategy_file_and_recorded_prices(
     assert main([*ask, "--quiet"]) == 2
 
 
+def test_what_a_strategy_raises_now_and_then_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strategy, file = tmp_path / "moody.py", tmp_path / "mine.toml"
+    strategy.write_text(
+        "class Moody:\n    def decide(self, fact):\n"
+        "        if getattr(fact, 'seq', 1) % 2 == 0:\n            raise KeyError('even')\n"
+    )
+    file.write_text(f'days = {20 * SECOND}\n[agents.moody]\nstrategy = "moody.py:Moody"\n')
+    sweep = [
+        "sweep",
+        "--seeds",
+        "1..2",
+        "--processes",
+        "1",
+        "--results",
+        str(tmp_path / "r.sqlite"),
+    ]
+
+    assert main(["run", str(file), "--quiet"]) == 0
+    assert "the strategy of moody failed: 30 KeyError at moody.py:4" in capsys.readouterr().out
+    assert main([*sweep, str(file), "--quiet"]) == 0
+    said = "the strategy of moody failed: KeyError at moody.py:4 (2 of 2 runs)"
+    assert said in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

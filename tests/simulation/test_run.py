@@ -171,6 +171,25 @@ def test_a_strategy_that_orders_on_each_fill_of_its_own_leaves_and_time_goes_on(
     assert result.ticks == 15
 
 
+def test_a_strategy_that_fails_now_and_then_stays_and_its_failures_are_counted(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "moody.py"
+    file.write_text(
+        "class Moody:\n    def decide(self, fact):\n"
+        "        if getattr(fact, 'seq', 1) % 2 == 0:\n            raise KeyError('even')\n"
+    )
+    config = a_config(
+        20,
+        agents={"moody": {"strategy": f"{file}:Moody", "symbols": ["TCS"]}, "hamster": {}},
+        assertions=['failures("moody") == 10', 'failures("hamster") == 0', 'not failed("moody")'],
+    )
+    _, result = ran(config)
+
+    assert result.bot("moody").failures == {"KeyError at moody.py:4": 10}
+    assert result.failed == ()
+
+
 THIEF = """
 from bots.strategy import buy
 from msgspec.structs import replace
