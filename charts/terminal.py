@@ -97,6 +97,8 @@ class Top:
             state = paint("down", "■ DISCONNECTED from the exchange")
         elif stale:
             state = paint("warn", "▲ STALE " + " ".join(_clean(name, 10) for name in stale[:4]))
+        elif not status["ages"]:
+            state = paint("muted", "○ WAITING for the first price")
         else:
             state = paint("up", "● LIVE")
         numbers = f"{status['rate']:.0f} ev/s  missed {status['missed']}"
@@ -193,8 +195,9 @@ def _with_sign(value: Any, format: str) -> str:
 
 
 def _clean(text: str, width: int) -> str:
-    """Return a name as a terminal may have it: no escape of somebody else's."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)[:width]
+    """Return a name as a terminal may have it: no escape of somebody else's, and cut visibly."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return plain if len(plain) <= width else plain[: width - 1] + "…"
 
 
 def _rate(text: str) -> float:

@@ -20,15 +20,15 @@ const CHARTS = 10;
 const SUMMARY_MS = 10_000;
 const INTERVALS = { "1s": 1, "5s": 5, "15s": 15, "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
 
-/** What the reader chose, kept by the browser. */
-const wishes = {
-  symbol: "", interval: "5s", account: "me", palette: "classic", indicators: ["ema", "bb", "rsi", "macd"],
-  ...saved(),
-};
+/** What the reader chose, kept by the browser; what it kept of somebody else's is passed over. */
+const wishes = { symbol: "", interval: "5s", account: "me", palette: "classic", indicators: ["ema", "bb", "rsi", "macd"] };
+for (const [name, value] of Object.entries(saved())) {
+  if (typeof value === typeof wishes[name] && Array.isArray(value) === Array.isArray(wishes[name])) wishes[name] = value;
+}
 
 function saved() {
   try {
-    return JSON.parse(localStorage.getItem("sandpit") ?? "{}");
+    return JSON.parse(localStorage.getItem("sandpit") ?? "{}") ?? {};
   } catch {
     return {};
   }
@@ -43,6 +43,7 @@ function keep() {
 }
 
 if (!(wishes.interval in INTERVALS)) wishes.interval = "5s";
+wishes.indicators = INDICATORS.map(([name]) => name).filter((name) => wishes.indicators.includes(name));
 document.documentElement.dataset.palette = wishes.palette === "safe" ? "safe" : "classic";
 
 const store = new Store();
@@ -123,7 +124,7 @@ painter.add(["book", "orders", "instrument"], TABLES, () => ladder.draw(wishes.s
 painter.add(["trade"], TABLES, () => drawTape(store, wishes.symbol));
 painter.add(["account", "link"], 2, () => drawAccounts(store));
 painter.add(["equity", "account"], 1, () => equity.draw());
-painter.add(["risk", "link"], 2, () => risk.draw());
+painter.add(["risk", "link", "clock"], 1, () => risk.draw());
 painter.add(["event"], TABLES, () => drawEvents(store, level));
 painter.add(["orders", "account", "instrument"], TABLES, () => ticket.draw());
 painter.add(["candles", "instrument"], CHARTS, drawChart);

@@ -14,6 +14,7 @@ export class Link {
     this.failures = 0;
     this.source = null;
     this.heard = performance.now();
+    this.watched = Date.now();
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.look(this.query)));
     setInterval(() => this.watch(), 1000);
   }
@@ -72,10 +73,16 @@ export class Link {
     this.timer = setTimeout(() => this.open(), wait);
   }
 
-  /** Notice a line that is dead though nobody said so. */
+  /** Notice a line that is dead though nobody said so, as after a sleep, which the page's own clock may not count. */
   watch() {
-    if (this.source === null || performance.now() - this.heard < SILENCE_MS) return;
+    const hasSlept = Date.now() - this.watched > SILENCE_MS;
+    this.watched = Date.now();
+    if (this.source === null || (!hasSlept && performance.now() - this.heard < SILENCE_MS)) return;
     this.onState("lost");
+    if (hasSlept) {
+      this.open();
+      return;
+    }
     if (this.source.readyState === EventSource.OPEN) this.again();
     else if (performance.now() - this.heard > 3 * SILENCE_MS) this.again();
   }

@@ -47,7 +47,11 @@ export class Painter {
       if (!panel.due || now - panel.drawn < panel.pause - 4) continue;
       panel.due = false;
       panel.drawn = now;
-      panel.draw();
+      try {
+        panel.draw();
+      } catch (error) {
+        reportError(error); // the other panels go on
+      }
     }
     this.plan();
   }

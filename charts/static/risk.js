@@ -19,7 +19,7 @@ export class RiskPanel {
     this.choices();
     const report = this.store.risk.get(this.chosen);
     const link = this.store.link.get("risk");
-    write($("risk-note"), note(report, link, this.store.time));
+    write($("risk-note"), note(report, link, this.store.now()));
     for (const [id, figure] of [["var", "value_at_risk"], ["es", "expected_shortfall"]]) {
       for (const level of ["95", "99"]) write($(`${id}-${level}`), loss(report, report?.[figure][`0.${level}`]));
     }

@@ -15,8 +15,10 @@ export function standing(store, link, symbol, paused) {
   if (faults.length) {
     const [name, fault] = faults.find(([each]) => each === symbol) ?? faults[0];
     const more = faults.length > 1 ? ` · and ${faults.length - 1} more` : "";
-    return ["stale", "STALE", `${name}: ${fault}, ${age(store.age(name))} old${more}`];
+    const old = store.age(name) === null ? "no price yet" : `${age(store.age(name))} old`;
+    return ["stale", "STALE", `${name}: ${fault}, ${old}${more}`];
   }
+  if (store.age(symbol) === null) return ["wait", "WAITING", "for the first price"];
   if (paused) return ["stale", "PAUSED", "the market goes on"];
   return ["live", "LIVE", `age ${age(store.age(symbol))}`];
 }

@@ -72,6 +72,11 @@ export class Store {
     return this.colors.get(name);
   }
 
+  /** The time by the charts' clock, in seconds since 1970; it goes on while nothing is heard. */
+  now() {
+    return this.time + (performance.now() - this.heard) / 1000;
+  }
+
   /** How old the last price of a symbol is, in seconds. */
   age(symbol) {
     const age = this.status.ages[symbol];

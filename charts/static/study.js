@@ -101,6 +101,10 @@ function draw() {
   );
 }
 
+const ask = (address, options) => fetch(address, options).catch(() => {
+  throw new Error("The charts do not answer; they are asked again.");
+});
+
 async function load() {
   let address = "";
   try {
@@ -109,7 +113,7 @@ async function load() {
     const query = new URLSearchParams({ symbol: form.symbol.value, interval: form.interval.value, limit: form.limit.value });
     if (form.to.value) query.set("to", `${form.to.value.length === 16 ? `${form.to.value}:00` : form.to.value}Z`);
     address = wanted = `/study/data?${query}`;
-    const answer = await fetch(address, { headers: address === shown && tag ? { "If-None-Match": tag } : {} });
+    const answer = await ask(address, { headers: address === shown && tag ? { "If-None-Match": tag } : {} });
     if (answer.status === 304) return;
     const body = await answer.json();
     if (!answer.ok) throw new Error(body.detail);
@@ -127,7 +131,7 @@ async function load() {
 
 /** Offer the symbols; right after a start there may be none, and they are asked for again. */
 async function list() {
-  const { sources } = await (await fetch("/health")).json();
+  const { sources } = await (await ask("/health")).json();
   const names = Object.keys(sources);
   isListed = names.length > 0;
   const first = asked.get("symbol");

@@ -34,6 +34,32 @@ async def test_a_symbol_that_this_market_has_not_gives_way_to_one_that_it_has(
         await drawn(page)
 
 
+@pytest.mark.parametrize(
+    "kept", ["null", "7", '{"indicators": null, "symbol": 5}', '{"indicators": ["none", "rsi"]}']
+)
+async def test_what_a_browser_kept_of_something_else_is_passed_over(
+    browser: Browser, running: Market, kept: str
+) -> None:
+    await ready(running)
+    storage = [{"name": "sandpit", "value": kept}]
+    state = {"origins": [{"origin": running.charts, "localStorage": storage}]}
+    async with opened(browser, running.charts, storage_state=state) as page:
+        await word(page, "LIVE")
+        await drawn(page)
+
+
+async def test_a_page_without_any_price_does_not_call_itself_live(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await cut(page)
+        await page.evaluate(
+            """sandpit.store.status = { ...sandpit.store.status, ages: {} };
+            sandpit.painter.mark(['status'])"""
+        )
+        await word(page, "WAITING")
+
+
 async def test_a_symbol_that_turns_out_not_to_be_listed_gives_way_too(
     browser: Browser, running: Market
 ) -> None:
@@ -80,12 +106,61 @@ async def test_old_figures_are_called_old(browser: Browser, running: Market) -> 
         await until(page, "sandpit.store.risk.has('default')")
         await cut(page)
         await page.evaluate(
-            """sandpit.store.risk.get('default').heard -= 300;
+            """sandpit.store.heard -= 300e3; // as if it were cut five minutes ago
             sandpit.store.link.set('accounts', { state: 'lost', reason: '' });
-            sandpit.painter.mark(['risk', 'link'])"""
+            sandpit.painter.mark(['link'])"""
         )
         await expect(page.locator("#risk-note")).to_contain_text("the last report of it came 5 min")
         await expect(page.locator("#bots-aside")).to_have_text("old: the exchange does not answer")
+
+
+async def test_a_source_that_never_sent_a_price_has_no_age(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await cut(page)
+        await page.evaluate(
+            """sandpit.store.status = { ...sandpit.store.status, ages: {} };
+            sandpit.store.source.set('BTC', { state: 'down' });
+            sandpit.painter.mark(['source'])"""
+        )
+        await expect(page.locator("#state-why")).to_have_text("BTC: source down, no price yet")
+
+
+async def test_a_study_whose_charts_are_away_says_so(browser: Browser, running: Market) -> None:
+    await ready(running)
+    async with opened(browser, running.charts, path="/study?symbol=BTC") as page:
+        await page.route("**/study/data?*", lambda route: route.abort())
+        await expect(page.locator("#note")).to_have_text(
+            "The charts do not answer; they are asked again."
+        )
+
+
+async def test_a_page_that_has_slept_connects_anew_at_once(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await page.evaluate(
+            """window.before = sandpit.link.source;
+            const now = Date.now.bind(Date);
+            Date.now = () => now() + 3600e3"""
+        )
+        await until(page, "sandpit.link.source !== null && sandpit.link.source !== before")
+        await word(page, "LIVE")
+
+
+async def test_a_panel_that_cannot_be_drawn_leaves_the_others_alone(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await page.evaluate(
+            """window.reportError = () => { window.reported = true; };
+            sandpit.painter.add(['tick'], 10, () => { throw new Error('cannot'); });
+            sandpit.painter.panels.unshift(sandpit.painter.panels.pop())"""
+        )
+        price = await page.locator("#last").inner_text()
+        await expect(page.locator("#last")).not_to_have_text(price)
+        await until(page, "window.reported")
 
 
 async def test_a_page_that_never_reached_anyone_does_not_say_when_it_last_did(

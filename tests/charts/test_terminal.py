@@ -5,7 +5,7 @@ import pytest
 
 from charts.terminal import WIDTH, spark
 from tests.charts.builders import PaperMarket, a_tick, charts_over
-from tests.charts.test_live import hears
+from tests.charts.test_live import health, hears
 from tests.streams import PATIENCE_S
 
 
@@ -66,6 +66,20 @@ async def test_a_name_brings_no_escape_of_its_own() -> None:
     paper = PaperMarket("\x1b[31mX")
     paper.tell(a_tick("\x1b[31mX"))
     assert "\x1b" not in await frame("plain", paper)
+
+
+async def test_a_market_without_a_price_is_not_called_live() -> None:
+    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+        await health(client, lambda body: bool(body["status"] == "up"))
+        text = (await client.get("/top?once&plain")).text
+    assert "WAITING for the first price" in text
+    assert "LIVE" not in text
+
+
+async def test_what_is_cut_is_seen_to_be_cut() -> None:
+    paper = PaperMarket("ALONGERSYMBOL")
+    paper.tell(a_tick("ALONGERSYMBOL"))
+    assert "ALONGERSYM… " in await frame("plain", paper)
 
 
 async def test_a_price_that_is_old_is_called_stale() -> None:
