@@ -2,9 +2,6 @@
 
 from pathlib import Path
 from time import monotonic
-from typing import Final
-
-SCHEDULED: Final = Path("/proc/self/schedstat")
 
 
 class Stopwatch:
@@ -23,12 +20,12 @@ class Stopwatch:
 
 
 def _now_s() -> float:
-    return monotonic() - _waited_s()
+    return monotonic() - waited_s()
 
 
-def _waited_s() -> float:
-    """Return for how long the kernel has had no processor for us: its second figure (Linux)."""
+def waited_s(pid: int | str = "self") -> float:
+    """Return for how long the kernel has had no processor for us, or another process (Linux)."""
     try:
-        return int(SCHEDULED.read_text().split()[1]) / 1e9
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except OSError:
         return 0.0

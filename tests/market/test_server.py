@@ -331,10 +331,12 @@ async def test_sigterm_under_load_bids_every_reader_farewell_and_ends_in_two_sec
     )
     try:
         await _listens(url)
-        readers = [asyncio.create_task(_read_to_the_end(url)) for _ in range(10)]
-        async with asked(url):  # and one that never reads on
-            await asyncio.sleep(0.3)
-            said_last, _ = await asyncio.wait_for(process.communicate(b"end\n"), PATIENCE_S)
+        reading = asyncio.Semaphore(0)
+        readers = [asyncio.create_task(_read_to_the_end(url, reading)) for _ in range(10)]
+        async with asked(url), asyncio.timeout(PATIENCE_S):  # and one that never reads on
+            for _ in readers:
+                await reading.acquire()
+            said_last, _ = await process.communicate(b"end\n")
         ends = await asyncio.gather(*readers)
     finally:
         if process.returncode is None:
@@ -358,10 +360,12 @@ async def _listens(url: str) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def _read_to_the_end(url: str) -> bytes:
+async def _read_to_the_end(url: str, reading: asyncio.Semaphore) -> bytes:
     """Return the last event of a stream; looking at no other, so that it keeps up."""
     async with asked(url) as stream:
-        body = await stream.reader.read()
+        begun = await stream.chunk()
+        reading.release()
+        body = begun + await stream.reader.read()
     return bytes(body[body.rindex(b"event: ") :].partition(b"\n")[0])
 
 

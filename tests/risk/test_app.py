@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -297,9 +298,10 @@ async def test_at_most_one_report_an_interval_and_portfolio(tmp_path: Path) -> N
             loop = asyncio.get_running_loop()
             started = loop.time()
             reading = asyncio.create_task(events(client, "/stream?events=risk", 3))
-            for k in range(100):
-                exchange.tick(a_tick("BTC", 70000.0 + k, t=200 + k, seq=1000 + k))
-                await asyncio.sleep(0.01)
+            for k in count():
+                exchange.tick(a_tick("BTC", 70000.0 + k % 100, t=200 + k, seq=1000 + k))
+                if (await asyncio.wait([reading], timeout=0.01))[0]:
+                    break
             found = await reading
             assert loop.time() - started > 0.5
             times = [report["time"] for _, report in found]
