@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from exchange.rules import House
 from market.orders import OrderType, PlaceOrder
 from market.values import Side, Symbol
 from simulation.config import MOST_AGENTS, account_name, decimal
@@ -193,6 +194,11 @@ class ThinBook(_Lasting, frozen=True, kw_only=True, tag="thin"):
 
     quantity: float | str | None = None
     levels: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.levels is not None:
+            House(levels=self.levels)  # what it would refuse then is refused now
 
     @property
     def needs_symbol(self) -> bool:

@@ -207,6 +207,8 @@ def _check(tree: ast.expr, text: str) -> None:
             raise ConfigError(f"assertion {text!r}: {type(node).__name__} is not allowed")
         if isinstance(node, ast.Call) and node.keywords:
             raise ConfigError(f"assertion {text!r}: no keywords")
+        if isinstance(node, ast.BinOp) and (_is_text(node.left) or _is_text(node.right)):
+            raise ConfigError(f"assertion {text!r}: there are no sums of texts")
         if isinstance(node, ast.Constant) and not isinstance(node.value, int | float | str):
             raise ConfigError(f"assertion {text!r}: {node.value!r} is no number and no text")
         if isinstance(node, ast.Name) and (id(node) not in called or node.id not in FUNCTIONS):
@@ -214,6 +216,10 @@ def _check(tree: ast.expr, text: str) -> None:
                 f"assertion {text!r}: there is no {node.id!r};"
                 f" it may ask for {', '.join(FUNCTIONS)}"
             )
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _calls(tree: ast.expr) -> Iterator[tuple[str, list[ast.expr]]]:

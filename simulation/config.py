@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct, structs
 from starlette.config import Config as EnvFile
 
+from exchange.accounts import UNLIMITED
 from exchange.api.requests import NAME_IN_WORDS, check_name
 from market.errors import SettingsError
 from market.problems import ProblemError
@@ -49,7 +50,9 @@ def decimal(name: str, value: object) -> Decimal:
 
 
 def account_name(text: str) -> str:
-    """Return what can be the name of an account, as the exchange has it; else ValueError."""
+    """Return what can be the name of a customer's account at the exchange; else ValueError."""
+    if text in UNLIMITED:
+        raise ValueError(f"account {text!r} is the exchange's own")
     try:
         return check_name(text)
     except ProblemError as error:

@@ -89,6 +89,14 @@ def test_an_agent_that_makes_no_sense_is_refused_by_its_key(
         load(path)
 
 
+@pytest.mark.parametrize("name", ["house", "fees"])
+def test_an_account_of_the_exchange_is_no_agent(name: str) -> None:
+    config = parsed({"days": 0.001, "agents": {name: {"strategy": "hamster"}}})
+
+    with pytest.raises(ConfigError, match=f"agents: account {name!r} is the exchange's own"):
+        Simulation(config, 1, EventLog())
+
+
 def test_an_argument_that_a_strategy_does_not_ask_for_is_named() -> None:
     config = parsed({"days": 0.001, "agents": {"investor": {"with": {"windoww": 3}}}})
 

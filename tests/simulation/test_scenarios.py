@@ -127,6 +127,7 @@ def test_a_herd_runs_after_the_news() -> None:
         ({"do": "halt", "at_s": 1, "symbol": "META", "for_s": -5}, "for_s"),
         ({"do": "halt", "at_s": 61, "symbol": "META"}, "after the end, 60 s"),
         ({"do": "thin", "at_s": 1, "quantity": "little"}, "quantity 'little' is no number"),
+        ({"do": "thin", "at_s": 1, "levels": -1}, "event 1: the house quotes 0 to 1000 levels"),
         (
             {"do": "order", "at_s": 1, "symbol": "META", "side": "buy", "quantity": "nan"},
             "quantity 'nan' is no number",
@@ -149,6 +150,11 @@ def test_a_herd_runs_after_the_news() -> None:
                 "account": "a b",
             },
             "account 'a b': a name is 1 to 64",
+        ),
+        (
+            {"do": "order", "at_s": 1, "symbol": "TCS", "side": "buy", "quantity": 1}
+            | {"account": "house"},
+            "account 'house' is the exchange's own",
         ),
         (
             {"do": "news", "at_s": 1, "symbol": "TCS", "move": 0.1, "account": "h" * 63},
