@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -103,10 +104,10 @@ class Desk:
         Raises:
             BusyError: too many commands wait; this one was not looked at.
             RiskLimitError: risk lets the account only reduce its positions, and this does not.
-            JournalError: it could not be kept; whether it will be there after a restart is open.
+            JournalError: it could not be kept, or it broke off; whether it will be there after a
+                restart is open.
         """
-        if self._has_failed:
-            raise JournalError("the journal has failed, and nothing can be kept any more")
+        self._check_whole()
         if self._journal.backlog >= MOST_WAITING:
             raise BusyError(f"{MOST_WAITING} commands wait for the journal")
         await self._check(command)
@@ -129,6 +130,7 @@ class Desk:
         Raises:
             JournalError: it failed.
         """
+        self._check_whole()
         await self._journal.flushed()
 
     def move(self, tick: Tick) -> None:
@@ -148,6 +150,10 @@ class Desk:
         """Return the best levels of a book as they stand; KeyError when the symbol is unknown."""
         levels = self.venue.book(symbol, depth)
         return BookUpdate(symbol=symbol, bids=levels.bids, asks=levels.asks, time=self.venue.time)
+
+    def _check_whole(self) -> None:
+        if self._has_failed:
+            raise JournalError("the journal has failed, and nothing can be kept any more")
 
     async def _check(self, command: AnyCommand) -> None:
         if self.check is None:
@@ -188,7 +194,7 @@ class Desk:
 
     def _take(self, command: AnyCommand) -> tuple[Outcome, "asyncio.Future[None] | None"]:
         time = self._time = max(self._time, self._clock.now())
-        outcome = self.venue.handle(command, time)
+        outcome = self._carried_out(command, time)
         self.commands += 1
         if not outcome.changed:
             return outcome, None
@@ -198,6 +204,14 @@ class Desk:
         if self._journal.head.seq - self._saved_at >= self._snapshot_every:
             self.save()
         return outcome, kept
+
+    def _carried_out(self, command: AnyCommand, time: datetime) -> Outcome:
+        """Return the outcome; a venue that broke off halfway is not what its journal leads to."""
+        try:
+            return self.venue.handle(command, time)
+        except Exception as error:
+            self._fail(f"{command!r:.300} broke off: {error!r}")
+            raise JournalError("the venue broke off; it has to be recovered") from error
 
     def _kept(self, done: "asyncio.Future[None]", at: Head, facts: Sequence[Fact]) -> None:
         if done.cancelled() or done.exception() is not None:

@@ -314,6 +314,24 @@ async def test_a_journal_that_fails_ends_the_exchange_and_answers_nothing_untrue
     assert [log["event"] for log in logs if log["log_level"] == "critical"] == ["journal_failed"]
 
 
+async def test_a_venue_that_breaks_off_halfway_ends_and_comes_back_as_journaled(
+    tmp_path: Path,
+) -> None:
+    with capture_logs() as logs:
+        async with a_market(tmp_path, TCS) as market:
+            order = (await market.order(type="limit", price=30)).json()
+            del market.exchange.desk.venue.blotter._tickets[order["order_id"]]
+            market.sources[TCS].tick("29")  # it fills an order that is not known
+            await eventually(lambda: market.failures == ["failed"])
+            told = await market.get("/accounts/ann")
+            late = await market.order()
+    async with a_market(tmp_path, TCS) as market:
+        again = (await market.get(f"/orders/{order['order_id']}")).json()
+    assert (told.status_code, late.status_code) == (503, 503)
+    assert again == order
+    assert [log["event"] for log in logs if log["log_level"] == "critical"] == ["journal_failed"]
+
+
 # --- real processes ---
 
 
