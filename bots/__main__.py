@@ -11,7 +11,6 @@ from functools import partial
 from random import Random
 from typing import Any
 
-import httpx
 import structlog
 
 from bots.bot import Bot, StrategyBrokenError
@@ -22,6 +21,7 @@ from bots.own_orders import OwnOrders, account_feed
 from bots.runner import Runner
 from bots.settings import Settings
 from bots.strategy import Strategy
+from market.client import http_client
 from market.clock import SystemClock
 from market.errors import MarketError
 from market.feed import Feed
@@ -101,7 +101,7 @@ async def _trade(
     clock, session = SystemClock(), f"{account[:32]}-{secrets.token_hex(6)}"
     query = f"symbols={','.join(settings.symbols)}&events={events}"
     url, key = settings.exchange_url, settings.keys.get(account)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         feed = Feed(f"{url}/stream?{query}", client=http, silence_s=settings.silence_s)
         own_orders = OwnOrders(
             partial(account_feed, url, account, client=http, key=key, silence_s=settings.silence_s),

@@ -27,6 +27,7 @@ from charts.risk_reader import RiskReader
 from charts.settings import Settings
 from charts.study import Study
 from charts.terminal import Top
+from market.client import http_client
 from market.problems import HANDLERS
 from market.wire import encode
 
@@ -124,7 +125,7 @@ def create_app(
         on_failure: called when the readers end by themselves, which is a bug.
     """
     shown = board or Board(secrets.token_hex(4))
-    calls = client or httpx.AsyncClient(limits=httpx.Limits(max_connections=200), trust_env=False)
+    calls = client or http_client(limits=httpx.Limits(max_connections=200))
     charts, painter = Charts(settings, shown, calls), Painter()
 
     @asynccontextmanager

@@ -25,6 +25,7 @@ from exchange.recent import Recent
 from exchange.recovery import opened
 from exchange.settings import JOURNAL, Settings
 from exchange.streams import DEFAULT_KINDS, MARKET_FACTS, ORDER_FACTS, AccountSnapshot, Taped
+from market.client import http_client
 from market.clock import Clock
 from market.events import Fact, Snapshot, State, Tick
 from market.feed import Feed
@@ -109,7 +110,7 @@ class Exchange:
             for candle in self.history.restore(self.candles, self.settings.instruments):
                 self.market.publish(candle)
             self.merging.begin()
-            client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+            client = await stack.enter_async_context(http_client())
             jobs = [self._watch(), self._report(), self._beat()]
             for symbol, url in self.settings.sources.items():
                 jobs.append(self.merging.read(symbol, self._feeds(url, client)))

@@ -24,6 +24,7 @@ from exchange.accounts import Account
 from exchange.commands import AnyCommand
 from exchange.positions import Position
 from exchange.venue import Venue
+from market.client import http_client
 from market.errors import MarketError, StreamError
 from market.events import Fact
 from market.feed import Feed
@@ -128,7 +129,7 @@ class PreTrade:
 
     async def run(self) -> None:
         """Keep up with risk until cancelled."""
-        async with httpx.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
+        async with http_client() as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(client))
             while True:
                 await self._ask(client)

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
+from market.client import http_client
 from market.hub import Hub
 from market.problems import HANDLERS
 from market.streaming import StreamEndpoint
@@ -53,7 +54,7 @@ def create_app(
         client: for the exchange; it is closed with the application when it was made here.
         on_failure: called when the service ends by itself, which is a bug.
     """
-    calls = client or httpx.AsyncClient()
+    calls = client or http_client()
     told = hub or create_hub(settings)
     kept = repository or SqlitePortfolioRepository(settings.database)
     kept_guards = guards or SqliteGuardRepository(settings.database)

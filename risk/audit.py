@@ -11,6 +11,7 @@ from typing import Final
 import httpx
 import msgspec
 
+from market.client import http_client
 from market.errors import MarketError
 from market.events import Fact, Tick
 from market.settings import Environment
@@ -96,7 +97,7 @@ async def _history(
 ) -> list[Tick]:
     """Return the ticks of an exchange's history in order of time, from a day before ``since``."""
     found: list[Tick] = []
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with http_client(base_url=url, timeout=30) as client:
         for symbol in settings.symbols:
             query = {"symbol": symbol, "limit": str(PAGE)}
             query["from"] = _text(EARLIEST if since is None else max(EARLIEST, since - WARM))

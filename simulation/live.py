@@ -18,6 +18,7 @@ import httpx
 import msgspec
 
 from bots.answers import AccountAnswer, OrderAnswer
+from market.client import http_client
 from market.events import Fact, State
 from market.feed import Feed, FeedEnded
 from market.orders import PlaceOrder, TradingState, TradingStateChanged
@@ -275,7 +276,7 @@ async def play_before(
     url = f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
     scenario = events(config.event)
     length = config.days * DAY_S if for_s is None else for_s
-    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
+    async with http_client(timeout=PATIENCE_S) as client:
         try:
             await client.get(f"{url}/health")
         except httpx.TransportError as error:

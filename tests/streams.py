@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from market.broadcast import Broadcast
+from market.client import http_client
 from market.hub import Hub
 from market.problems import HANDLERS
 from market.server import ServerSettings, serving, stop_listening
@@ -245,7 +246,7 @@ def number(event_id: str) -> int:
 
 def a_client(base: str = "") -> httpx.AsyncClient:
     """Return a client of servers on this machine, as patient as a test."""
-    return httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE_S)
+    return http_client(base_url=base, timeout=PATIENCE_S)
 
 
 async def eventually(true: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from random import Random
 
-import httpx
 import pytest
 
 from bots.exchange_client import ExchangeClient, ExchangeRefusedError, Patience
@@ -14,6 +13,7 @@ from market.orders import PlaceOrder, Status
 from market.values import Side
 from tests.bots.builders import TCS, a_tick
 from tests.bots.paper_exchange import PaperExchange, garbled, hang_up, refused
+from tests.streams import a_client
 
 ORDER = PlaceOrder(
     account="me", symbol=TCS, side=Side.BUY, quantity=Decimal(5), client_order_id="me-1"
@@ -31,7 +31,7 @@ async def trading(
         waits.append(seconds)
 
     exchange.publish(a_tick("33.95"))
-    async with exchange.served() as url, httpx.AsyncClient() as http:
+    async with exchange.served() as url, a_client() as http:
         patience = Patience(total_s=total_s, first_s=0.01)
         yield ExchangeClient(http, url, rng=Random(1), patience=patience, sleep=sleep), waits
 
@@ -122,7 +122,7 @@ async def test_an_answer_that_is_no_order_leaves_doubt() -> None:
 
 
 async def test_an_exchange_that_is_not_there_is_given_up_in_time() -> None:
-    async with httpx.AsyncClient() as http, asyncio.timeout(20):
+    async with a_client() as http, asyncio.timeout(20):
         patience = Patience(total_s=0.05, first_s=0.01)
         client = ExchangeClient(http, "http://127.0.0.1:9", rng=Random(1), patience=patience)
         with pytest.raises(ExchangeRefusedError) as refusal:
@@ -144,6 +144,6 @@ async def test_a_key_goes_with_every_request() -> None:
     exchange, seen = PaperExchange(), list[str]()
     exchange.before.append(lambda request: seen.append(request.headers["authorization"]))
     exchange.publish(a_tick("33.95"))
-    async with exchange.served() as url, httpx.AsyncClient() as http:
+    async with exchange.served() as url, a_client() as http:
         await ExchangeClient(http, url, rng=Random(1), key="s3cret").place(ORDER)
     assert seen == ["Bearer s3cret"]

@@ -9,7 +9,6 @@ from functools import partial
 from random import Random
 from typing import Any
 
-import httpx
 import pytest
 
 from bots import Investor, Noise, Strategy, buy, cancel
@@ -35,7 +34,7 @@ from market.problems import ProblemError
 from market.values import Symbol
 from tests.bots.builders import INSTRUMENTS, TCS, a_tick, ticks
 from tests.bots.paper_exchange import CASH, PaperExchange, garbled, hang_up, refused
-from tests.streams import PATIENCE_S
+from tests.streams import PATIENCE_S, a_client
 
 AMOUNTS: Mapping[Symbol, Decimal] = {TCS: Decimal(5)}
 
@@ -101,7 +100,7 @@ async def running(
     make: Callable[[], Strategy], url: str, *, status_s: float = 30.0, patience_s: float = 5.0
 ) -> AsyncIterator[Running]:
     log, clock = Log(), SystemClock()
-    async with httpx.AsyncClient() as http:
+    async with a_client() as http:
         client = ExchangeClient(
             http, url, rng=Random(1), patience=Patience(patience_s, 0.005, longest_s=0.05)
         )
@@ -534,7 +533,7 @@ async def test_a_bot_ends_with_its_feed_after_the_last_order() -> None:
 
     exchange, log = PaperExchange(), Log()
     exchange.publish(a_tick("10"))
-    async with exchange.served() as url, httpx.AsyncClient() as http:
+    async with exchange.served() as url, a_client() as http:
         client = ExchangeClient(http, url, rng=Random(1))
         bot = Bot(lambda: Recorder(buys_on(10)), account="me", starting_cash=CASH, log=log)
         desk = Desk(client, account="me", clock=SystemClock())

@@ -3,11 +3,11 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import httpx
 import pytest
 
 from charts.assets import HERE, LIGHTWEIGHT_CHARTS, PLOTLY, MissingAssetError, Vendored
 from tests.charts.builders import PaperMarket, charts_over
+from tests.streams import a_client
 
 LIGHTWEIGHT_CHARTS_SHA256 = "756b0ba9f58930226d6b8b9d47ad310448ab85d799ea1f7c2c02304777c10b52"
 
@@ -44,7 +44,7 @@ def test_a_library_without_its_file_is_an_error_that_names_it() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/study"])
 async def test_a_page_has_a_strict_policy_and_nothing_that_it_forbids(path: str) -> None:
-    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(PaperMarket()) as url, a_client(url) as client:
         answer = await client.get(path)
         seen = Seen()
         seen.feed(answer.text)
@@ -62,7 +62,7 @@ async def test_a_page_has_a_strict_policy_and_nothing_that_it_forbids(path: str)
 
 @pytest.mark.parametrize("path", ["/", LIGHTWEIGHT_CHARTS.url, PLOTLY.url])
 async def test_what_a_browser_has_is_not_sent_again(path: str) -> None:
-    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(PaperMarket()) as url, a_client(url) as client:
         first = await client.get(path)
         again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
     assert (first.status_code, again.status_code) == (200, 304)
@@ -70,7 +70,7 @@ async def test_what_a_browser_has_is_not_sent_again(path: str) -> None:
 
 
 async def test_a_file_that_is_not_ours_is_not_there() -> None:
-    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(PaperMarket()) as url, a_client(url) as client:
         home = (await client.get("/")).text
         found = re.search(r"/static/[0-9a-f]+", home)
         assert found is not None

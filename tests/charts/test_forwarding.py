@@ -1,7 +1,7 @@
-import httpx
 import pytest
 
 from tests.charts.builders import PaperMarket, charts_over
+from tests.streams import a_client
 
 REFUSED = {
     "type": "insufficient-funds",
@@ -15,7 +15,7 @@ JSON = {"Content-Type": "application/json"}
 async def test_an_order_goes_to_the_exchange_as_it_is() -> None:
     paper = PaperMarket()
     body = b'{"account":"me","symbol":"BTC","side":"buy","quantity":0.10}'
-    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(paper) as url, a_client(url) as client:
         answer = await client.post("/orders", content=body, headers=JSON)
     assert answer.json() == {"order_id": 1}
     assert paper.bodies == [body]
@@ -25,7 +25,7 @@ async def test_an_order_goes_to_the_exchange_as_it_is() -> None:
 async def test_a_refusal_comes_back_in_the_exchanges_own_words(method: str) -> None:
     paper = PaperMarket()
     paper.answer = (409, REFUSED)
-    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(paper) as url, a_client(url) as client:
         path = "/orders" if method == "POST" else "/orders/1"
         answer = await client.request(method, path, content=b"{}", headers=JSON)
     assert answer.status_code == 409
@@ -45,13 +45,13 @@ async def test_a_page_of_somebody_else_places_no_orders(
     headers: dict[str, str], status: int
 ) -> None:
     paper = PaperMarket()
-    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(paper) as url, a_client(url) as client:
         answer = await client.post("/orders", content=b"{}", headers=headers)
     assert answer.status_code == status
     assert paper.bodies == []
 
 
 async def test_a_body_is_bounded() -> None:
-    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(PaperMarket()) as url, a_client(url) as client:
         answer = await client.post("/orders", content=b" " * 70_000, headers=JSON)
     assert answer.status_code == 413

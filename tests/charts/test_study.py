@@ -3,7 +3,6 @@ import struct
 from dataclasses import replace
 from io import BytesIO
 
-import httpx
 import pytest
 from matplotlib.image import imread
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from charts.picture import LINES, Painter, Picture, painted, span
 from market.wire import encode
 from tests.charts.builders import PaperMarket, a_tick, charts_over, waves
 from tests.charts.test_live import hears
+from tests.streams import a_client
 
 
 def a_market() -> PaperMarket:
@@ -31,7 +31,7 @@ def a_picture(*indicators: str) -> Picture:
 
 
 async def test_the_study_has_candles_and_every_indicator_at_each() -> None:
-    async with charts_over(a_market()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(a_market()) as url, a_client(url) as client:
         await hears(client)
         answer = await client.get("/study/data?symbol=BTC&interval=1s&limit=50")
         again = await client.get(
@@ -59,7 +59,7 @@ async def test_the_study_has_candles_and_every_indicator_at_each() -> None:
     ],
 )
 async def test_what_makes_no_sense_is_refused_and_named(path: str) -> None:
-    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(PaperMarket()) as url, a_client(url) as client:
         answer = await client.get(path)
     assert answer.status_code == 422
     assert answer.json()["field"]
@@ -74,7 +74,7 @@ class Refusing(PaperMarket):
 
 
 async def test_what_the_exchange_refuses_is_told_in_its_own_words() -> None:
-    async with charts_over(Refusing()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(Refusing()) as url, a_client(url) as client:
         answer = await client.get("/study/data?symbol=BTC")
     assert answer.status_code == 422
     assert answer.json()["detail"] == "to: before from."
@@ -143,7 +143,7 @@ async def test_a_symbol_in_a_picture_is_text_and_no_formula() -> None:
 async def test_too_few_candles_are_no_picture() -> None:
     paper = PaperMarket()
     paper.tell(a_tick())
-    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(paper) as url, a_client(url) as client:
         answer = await client.get("/chart.png?symbol=BTC")
     assert answer.status_code == 404
     assert answer.json()["type"] == "too-few-candles"

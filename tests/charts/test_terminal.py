@@ -1,12 +1,11 @@
 import asyncio
 
-import httpx
 import pytest
 
 from charts.terminal import WIDTH, spark
 from tests.charts.builders import PaperMarket, a_tick, charts_over
 from tests.charts.test_live import health, hears
-from tests.streams import PATIENCE_S
+from tests.streams import PATIENCE_S, a_client
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest_block() -> None:
@@ -16,7 +15,7 @@ def test_a_sparkline_goes_from_the_lowest_to_the_highest_block() -> None:
 
 
 async def frame(query: str, paper: PaperMarket) -> str:
-    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(paper) as url, a_client(url) as client:
         await hears(client, paper.symbols[0])
         return (await client.get(f"/top?once&{query}")).text
 
@@ -35,7 +34,7 @@ async def test_what_rounds_to_zero_has_neither_sign_nor_arrow() -> None:
     paper.account("flat")
     paper.tell(a_tick(price="70400"))
     text = ""
-    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(paper) as url, a_client(url) as client:
         async with asyncio.timeout(20):
             while "70,400" not in text or "flat" not in text:  # each comes by a way of its own
                 text = (await client.get("/top?once&plain")).text
@@ -46,7 +45,7 @@ async def test_symbols_stand_in_the_order_of_the_exchange_whichever_ticked_first
     paper = PaperMarket("BTC", "TCS", "META")
     for symbol in ("META", "TCS", "BTC"):
         paper.tell(a_tick(symbol))
-    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(paper) as url, a_client(url) as client:
         await hears(client, "BTC")
         rows = [""]
         async with asyncio.timeout(PATIENCE_S):
@@ -69,7 +68,7 @@ async def test_a_name_brings_no_escape_of_its_own() -> None:
 
 
 async def test_a_market_without_a_price_is_not_called_live() -> None:
-    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(PaperMarket()) as url, a_client(url) as client:
         await health(client, lambda body: bool(body["status"] == "up"))
         text = (await client.get("/top?once&plain")).text
     assert "WAITING for the first price" in text
@@ -92,7 +91,7 @@ async def test_frames_follow_each_other_at_the_pace_that_was_asked_for() -> None
     paper = PaperMarket()
     paper.tell(a_tick())
     frames = 0
-    async with charts_over(paper) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(paper) as url, a_client(url) as client:
         await hears(client)
         async with asyncio.timeout(PATIENCE_S), client.stream("GET", "/top?plain&hz=4") as answer:
             async for text in answer.aiter_text():
@@ -104,5 +103,5 @@ async def test_frames_follow_each_other_at_the_pace_that_was_asked_for() -> None
 
 @pytest.mark.parametrize("rate", ["0", "100", "nan", "x"])
 async def test_a_pace_that_is_out_of_bounds_is_refused(rate: str) -> None:
-    async with charts_over(PaperMarket()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with charts_over(PaperMarket()) as url, a_client(url) as client:
         assert (await client.get(f"/top?hz={rate}")).status_code == 422

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Annotated, Any, ClassVar, Final
 
-import httpx
 import msgspec
 from msgspec import Meta, Struct
 from starlette.applications import Starlette
@@ -24,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from market.client import http_client
 from market.errors import StreamError
 from market.events import Fact
 from market.feed import Feed, FeedEnded, FeedLost
@@ -83,7 +83,7 @@ class Reading:
 
     def __init__(self, wanted: StreamWanted) -> None:
         self._wanted, self._numbers = wanted, count(1)
-        self._client = httpx.AsyncClient(headers=wanted.headers or {})
+        self._client = http_client(headers=wanted.headers or {})
         self._last_id = wanted.last_event_id or ""
         self._comments: list[str] = []
         self._task = asyncio.create_task(self._read())

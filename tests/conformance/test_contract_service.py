@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from starlette.routing import Route
 
 from market.server import ServerSettings, serving
 from tests.conformance.contract_service import CAPABILITIES, create_app
-from tests.streams import eventually
+from tests.streams import a_client, eventually
 
 QUICK = ServerSettings(farewell_s=0.1)
 
@@ -27,7 +26,7 @@ class Harness:
         self.calls: list[tuple[int, dict[str, Any]]] = []
         self.answers: asyncio.Queue[Response] = asyncio.Queue()
         self._line: asyncio.Queue[bytes] = asyncio.Queue()
-        self.service = httpx.AsyncClient()
+        self.service = a_client()
         self.own_url = self.stream = ""
 
     async def begin(self, **parameters: Any) -> None:
@@ -81,7 +80,7 @@ async def harness() -> AsyncIterator[Harness]:
     async with AsyncExitStack() as open_ones:
         harness.own_url = await open_ones.enter_async_context(serving(own, QUICK))
         url = await open_ones.enter_async_context(serving(create_app(), QUICK))
-        harness.service = await open_ones.enter_async_context(httpx.AsyncClient(base_url=url))
+        harness.service = await open_ones.enter_async_context(a_client(url))
         yield harness
 
 

@@ -10,7 +10,6 @@ from itertools import pairwise
 from random import Random
 from typing import Any, ClassVar
 
-import httpx
 import pytest
 
 from market.clock import ManualClock
@@ -22,7 +21,7 @@ from market.server import ServerSettings
 from market.wire import FACTS, Decoder, EventId, encode, frame
 from tests.builders import EPOCH, Market, a_hub, a_tick
 from tests.market.unclosed import unclosed
-from tests.streams import PATIENCE_S, eventually, raw_server, served
+from tests.streams import PATIENCE_S, a_client, eventually, raw_server, served
 
 
 class Note(Fact, frozen=True, kw_only=True):
@@ -84,7 +83,7 @@ class Script:
 async def reading(*answers: bytes | None, size: int = 2**20, **options: Any) -> AsyncIterator[Any]:
     """Give a script's server and a feed of it."""
     script = Script(answers, size)
-    async with raw_server(script.handle) as script.url, httpx.AsyncClient() as client:
+    async with raw_server(script.handle) as script.url, a_client() as client:
         given: dict[str, Any] = {"decoder": NOTES, "rng": Random(1), "retry_cap_s": 0.01} | options
         yield script, Feed(f"{script.url}/stream", client=client, **given)
 
@@ -198,7 +197,7 @@ async def test_15_it_never_returns_sooner_than_the_server_asked() -> None:
 
 
 async def test_15_the_wait_grows_while_nothing_comes_and_is_capped() -> None:
-    async with httpx.AsyncClient() as client:
+    async with a_client() as client:
         feed = Feed("http://127.0.0.1:1", client=client, rng=Random(1), retry_cap_s=30)
 
     waits = [feed._wait_s() for _ in range(40)]
@@ -236,7 +235,7 @@ async def test_15_a_broken_line_is_a_lost_one_and_each_connection_is_parsed_afre
 
 
 async def test_15_a_server_that_is_not_there_is_tried_for_ever(port: int) -> None:
-    async with httpx.AsyncClient() as client:
+    async with a_client() as client:
         feed = Feed(f"http://127.0.0.1:{port}", client=client, retry_cap_s=0.01)
         async with aclosing(feed.batches()) as batches:
             lost = [(await anext(batches))[0] for _ in range(5)]
@@ -324,7 +323,7 @@ async def test_18_a_redirect_to_nowhere_is_an_error_and_no_loop(location: str) -
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1/stream", "http://[::1/stream"])
 async def test_18_an_address_that_is_none_is_an_error(url: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with a_client() as client:
         with pytest.raises(StreamError):
             await all_facts(Feed(url, client=client))
 
@@ -347,7 +346,7 @@ async def test_20_a_silent_line_is_given_up_and_any_byte_keeps_it() -> None:
         await reader.read()
 
     loop = asyncio.get_running_loop()
-    async with raw_server(handle) as url, httpx.AsyncClient() as client:
+    async with raw_server(handle) as url, a_client() as client:
         feed, began = Feed(url, client=client, silence_s=1.5), loop.time()
         async with aclosing(feed.batches()) as batches:
             opened, lost = [(await anext(batches))[0] for _ in range(2)]
@@ -455,7 +454,7 @@ async def test_a_gap_and_a_new_epoch_are_passed_on_and_followed() -> None:
 async def test_leaving_the_loop_closes_the_connection() -> None:
     hub = a_hub()
     market = Market(hub)
-    async with served(hub) as on, httpx.AsyncClient() as client:
+    async with served(hub) as on, a_client() as client:
         async with aclosing(aiter(Feed(on.url(), client=client))) as facts:  # type: ignore[type-var]
             async for fact in facts:
                 if isinstance(fact, Snapshot):
@@ -475,7 +474,7 @@ async def test_a_feed_that_is_cancelled_while_it_connects_leaves_no_socket(serve
 
     rng = Random(4)
     with unclosed() as left:
-        async with raw_server(handle) as url, httpx.AsyncClient(trust_env=False) as client:
+        async with raw_server(handle) as url, a_client() as client:
             place = "http://127.0.0.1:9" if server == "refuses" else url
             for _ in range(60):
                 reading = asyncio.create_task(all_facts(Feed(place, client=client)))
@@ -493,7 +492,7 @@ async def test_a_feed_that_is_cancelled_while_it_connects_leaves_no_socket(serve
 async def test_it_reads_on_across_restarts_of_our_server_without_loss(port: int) -> None:
     market, got = Market(a_hub(history=10_000)), list[int]()
     server = ServerSettings(port=port, farewell_s=0.2)
-    async with httpx.AsyncClient() as client:
+    async with a_client() as client:
         async with served(market.hub, server=server) as on:
             feed = Feed(on.url(), client=client, retry_cap_s=0.05)
             following = asyncio.create_task(follow(feed, got, upto=300))

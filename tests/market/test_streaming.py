@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
 
-import httpx
 import pytest
 
 from market.broadcast import Broadcast
@@ -22,6 +21,7 @@ from tests.streams import (
     Answer,
     Block,
     Proof,
+    a_client,
     asked,
     connected,
     eventually,
@@ -279,7 +279,7 @@ async def test_26_pages_of_other_origins_may_read_and_resume(kind: Kind) -> None
     async with served(a_hub(), kind) as on:
         async with asked(on.url(), headers={"Origin": "http://charts.example"}) as answer:
             pass
-        async with httpx.AsyncClient() as client:
+        async with a_client() as client:
             allowed = await client.options(on.url(), headers=asks)
 
     assert answer.headers["access-control-allow-origin"] == "*"

@@ -12,7 +12,7 @@ from risk.repositories import AccountRepository, ExchangeClient
 from tests.risk.builders import a_monitor, a_settings
 from tests.risk.exchange import Exchange, an_exchange
 from tests.risk.test_app import a_risk, healthy, until
-from tests.streams import eventually
+from tests.streams import a_client, eventually
 
 ME = {"cash": 1000.0, "positions": [{"symbol": "BTC", "quantity": 2}]}
 
@@ -127,7 +127,7 @@ async def test_no_account_is_asked_for_under_a_name_that_means_something_else(
 ) -> None:
     from risk.errors import UnknownAccountError
 
-    async with httpx.AsyncClient() as client:
+    async with a_client() as client:
         settings = a_settings("http://127.0.0.1:9", tmp_path)
         known = AccountRepository(ExchangeClient(client, settings.exchange_url))
         accounts = Accounts(settings, a_monitor(), known, client, lambda: 0.0)

@@ -23,7 +23,7 @@ from risk.standings import Guard, SqliteGuardRepository
 from tests.described import broken_promises
 from tests.risk.builders import WEIGHTS, a_settings, a_tick, at, walks
 from tests.risk.exchange import an_exchange
-from tests.streams import PATIENCE_S, eventually
+from tests.streams import PATIENCE_S, a_client, eventually
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -34,7 +34,7 @@ async def a_risk(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings, hub=hub)
     async with (
         serving(app, ServerSettings(farewell_s=0.1), hub.close) as url,
-        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
+        a_client(url) as client,
     ):
         yield client
 

@@ -3,15 +3,13 @@
 from decimal import Decimal
 from pathlib import Path
 
-import httpx
-
 from exchange.pre_trade import PreTradeSettings
 from market.server import ServerSettings, serving
 from risk.app import create_app, create_hub
 from tests.exchange.markets import TCS, a_market
 from tests.risk.builders import a_settings
 from tests.risk.test_app import healthy, until
-from tests.streams import PATIENCE_S
+from tests.streams import a_client
 
 
 async def test_an_account_over_its_limit_may_only_reduce(tmp_path: Path, port: int) -> None:
@@ -22,7 +20,7 @@ async def test_an_account_over_its_limit_may_only_reduce(tmp_path: Path, port: i
         server = ServerSettings(port=port, farewell_s=0.1)
         async with (
             serving(create_app(settings, hub=hub), server, hub.close) as url,
-            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
+            a_client(url) as client,
         ):
             await healthy(client)
             await until(market.order, lambda answer: answer.status_code == 200)

@@ -44,6 +44,7 @@ from sources.replay import Speed, replayed
 from sources.settings import SourceSettings
 from sources.source import Source
 from tests.simulation.runs import ran
+from tests.streams import a_client
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "my_strategy.py"
 STRATEGY = f"{EXAMPLE}:MyStrategy"
@@ -163,7 +164,7 @@ class LiveRun:
         async with (
             self._source() as source_url,
             self._exchange(source_url) as url,
-            httpx.AsyncClient(trust_env=False) as client,
+            a_client() as client,
         ):
             runner = self.runner = self._runner(client, url)
             running = asyncio.create_task(runner.run())

@@ -18,6 +18,7 @@ from sources.app import create_app, live, recorded
 from sources.processes import Walk, generator
 from sources.settings import Settings, SourceSettings
 from sources.source import Source
+from tests.streams import a_client
 
 Market = Callable[..., Environment]
 BTC = Symbol("BTC")
@@ -29,7 +30,7 @@ async def on_air(source: Source) -> AsyncIterator[tuple[str, httpx.AsyncClient]]
     app = create_app(source, StreamSettings(), cors_origins=["*"])
     async with (
         serving(app, ServerSettings(), source.hub.close) as url,
-        httpx.AsyncClient(trust_env=False) as client,
+        a_client() as client,
     ):
         yield url, client
 

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from random import Random
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +39,7 @@ from tests.sources.binance_server import (
     sends,
     stays,
 )
-from tests.streams import PATIENCE_S, eventually
+from tests.streams import PATIENCE_S, a_client, eventually
 
 BTC = Symbol("BTC")
 OF = Instrument(symbol=BTC, name="Bitcoin", tick_size=Decimal(1), lot_size=Decimal("0.00001"))
@@ -453,7 +452,7 @@ async def test_the_real_market_is_a_source_like_any_other(market: Market) -> Non
         app = create_app(source, source.feed._settings.source.stream)
         async with (
             serving(app, ServerSettings(farewell_s=0.05)) as base,
-            httpx.AsyncClient(trust_env=False) as client,
+            a_client() as client,
         ):
             await eventually(lambda: source.hub.published == 20)
             last_id = f"{source.hub.epoch}-5"
@@ -478,7 +477,7 @@ async def test_a_real_market_that_is_not_heard_is_down(market: Market) -> None:
     app = create_app(source, settings(market, "ws://127.0.0.1:9").source.stream)
     async with (
         serving(app, ServerSettings(farewell_s=0.05)) as base,
-        httpx.AsyncClient(trust_env=False) as client,
+        a_client() as client,
     ):
         health = await client.get(f"{base}/health")
 
