@@ -13,9 +13,10 @@ from typing import Any
 
 import structlog
 
-from bots.bot import Bot, StrategyBrokenError
+from bots.bot import Bot
 from bots.catalog import OURS, build, find
 from bots.desk import Desk
+from bots.errors import StrategyBrokenError
 from bots.exchange_client import ExchangeClient, Patience
 from bots.own_orders import OwnOrders, account_feed
 from bots.runner import Runner

@@ -7,7 +7,8 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from bots.blotter import Blotter, Position
+from bots.blotter import Blotter
+from bots.position import Position
 from market.orders import (
     Liquidity,
     OrderAccepted,

@@ -2,79 +2,14 @@
 
 from collections import deque
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Final
 
-from msgspec import Struct
-
+from bots.position import EXACT, FLAT, ZERO, Entry, Position, add, multiply, subtract
 from market.orders import OrderFilled
 from market.values import Symbol
 
-ZERO: Final = Decimal(0)
-DECIMALS: Final = 12  # of the cost of a part of a position, as the exchange's ledger has it
 MOST_ENTRIES: Final = 1000  # fills of a symbol that a late one may be put before
-_EXACT: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
-# a context's own methods, for a local context costs more than several sums
-_add, _subtract, _multiply = _EXACT.add, _EXACT.subtract, _EXACT.multiply
-
-
-class Position(Struct, frozen=True, gc=False):
-    """A signed quantity and its signed exact cost, quote currency; never rounded in between."""
-
-    quantity: Decimal = ZERO
-    cost: Decimal = ZERO
-
-    @classmethod
-    def valued(cls, quantity: Decimal, mark: Decimal, unrealized_pnl: Decimal) -> "Position":
-        """Return the position of which ``unrealized_pnl`` would be earned at ``mark``."""
-        return cls(quantity, _subtract(_multiply(quantity, mark), unrealized_pnl))
-
-    @property
-    def average_price(self) -> Decimal:
-        """The cost of one unit, derived from the cost and rounded; 0 when there is none."""
-        return _EXACT.divide(self.cost, self.quantity) if self.quantity else ZERO
-
-    def unrealized_pnl(self, mark: Decimal) -> Decimal:
-        """Return what closing at ``mark`` would earn, before fees."""
-        return _subtract(_multiply(self.quantity, mark), self.cost)
-
-    def gains(self, before: Decimal, mark: Decimal) -> bool:
-        """Tell whether it is worth more at ``mark`` than it was at ``before``."""
-        return mark > before if self.quantity > ZERO else mark < before
-
-    def traded(self, quantity: Decimal, price: Decimal) -> tuple["Position", Decimal]:
-        """Return the position with a signed ``quantity`` traded, and the P&L that this realizes.
-
-        Adding averages; reducing realizes against the average cost; crossing zero closes the
-        whole position and opens the rest at ``price``. Cost in equals cost out, exactly.
-        """
-        held, rest = self.quantity, _add(self.quantity, quantity)
-        if _multiply(held, quantity) >= ZERO:
-            return Position(rest, _add(self.cost, _multiply(quantity, price))), ZERO
-        if quantity.copy_abs() >= held.copy_abs():
-            pnl = _subtract(_multiply(held, price), self.cost)
-            return Position(rest, _multiply(rest, price)), pnl
-        part = quantity.copy_negate()
-        share = self._cost_of(part)
-        pnl = _subtract(_multiply(part, price), share)
-        return Position(rest, _subtract(self.cost, share)), pnl
-
-    def _cost_of(self, part: Decimal) -> Decimal:
-        """The share of the cost that ``part`` of the quantity has, rounded half to even."""
-        exponent = min(-DECIMALS, int(self.cost.as_tuple().exponent))
-        share = _EXACT.divide(_multiply(self.cost, part), self.quantity)
-        return _EXACT.quantize(share, Decimal(1).scaleb(exponent))
-
-
-FLAT: Final = Position()
-
-
-class _Entry(Struct, frozen=True, gc=False):
-    """A fill in the books, and what it takes to take it out again."""
-
-    fill: OrderFilled
-    before: Position
-    realized: Decimal
 
 
 class Blotter:
@@ -91,7 +26,7 @@ class Blotter:
         self.positions: dict[Symbol, Position] = {}
         self.marks: dict[Symbol, Decimal] = {}
         self._peak = starting_cash
-        self._entries: dict[Symbol, deque[_Entry]] = {}
+        self._entries: dict[Symbol, deque[Entry]] = {}
 
     @property
     def has_traded(self) -> bool:
@@ -103,7 +38,7 @@ class Blotter:
         """What closing every position at its mark would earn."""
         worth = ZERO
         for of in self.positions:
-            worth = _add(worth, self._unrealized(of))
+            worth = add(worth, self._unrealized(of))
         return worth
 
     @property
@@ -112,8 +47,8 @@ class Blotter:
         worth = self.cash
         for of, position in self.positions.items():
             mark = self.marks.get(of)
-            value = position.cost if mark is None else _multiply(position.quantity, mark)
-            worth = _add(worth, value)
+            value = position.cost if mark is None else multiply(position.quantity, mark)
+            worth = add(worth, value)
         return worth
 
     @property
@@ -121,7 +56,7 @@ class Blotter:
         """How far the equity is below its peak, as a share of the peak; the start is a peak."""
         if self._peak <= ZERO:
             return ZERO
-        return _EXACT.divide(_subtract(self._peak, self.equity), self._peak)
+        return EXACT.divide(subtract(self._peak, self.equity), self._peak)
 
     def mark(self, of: Symbol, price: Decimal) -> None:
         """Value the position in a symbol at ``price`` from now on."""
@@ -146,30 +81,30 @@ class Blotter:
         for each in (fill, *reversed(later)):
             entries.append(self._book(each))
         self._remember_peak()
-        return _subtract(self.realized_pnl, before)
+        return subtract(self.realized_pnl, before)
 
-    def _book(self, fill: OrderFilled) -> _Entry:
+    def _book(self, fill: OrderFilled) -> Entry:
         quantity, fee = fill.side.sign * fill.quantity, fill.fee
         before = self.positions.pop(fill.symbol, FLAT)
         after, pnl = before.traded(quantity, fill.price)
         if after.quantity:
             self.positions[fill.symbol] = after
-        realized = _subtract(pnl, fee)
-        self.cash = _subtract(self.cash, _add(_multiply(quantity, fill.price), fee))
-        self.realized_pnl = _add(self.realized_pnl, realized)
-        self.fees = _add(self.fees, fee)
-        return _Entry(fill, before, realized)
+        realized = subtract(pnl, fee)
+        self.cash = subtract(self.cash, add(multiply(quantity, fill.price), fee))
+        self.realized_pnl = add(self.realized_pnl, realized)
+        self.fees = add(self.fees, fee)
+        return Entry(fill, before, realized)
 
-    def _unbook(self, entry: _Entry) -> OrderFilled:
+    def _unbook(self, entry: Entry) -> OrderFilled:
         """Take the newest fill of a symbol out again, and return it."""
         fill = entry.fill
         self.positions.pop(fill.symbol, None)
         if entry.before.quantity:
             self.positions[fill.symbol] = entry.before
-        paid = _multiply(fill.side.sign * fill.quantity, fill.price)
-        self.cash = _add(self.cash, _add(paid, fill.fee))
-        self.realized_pnl = _subtract(self.realized_pnl, entry.realized)
-        self.fees = _subtract(self.fees, fill.fee)
+        paid = multiply(fill.side.sign * fill.quantity, fill.price)
+        self.cash = add(self.cash, add(paid, fill.fee))
+        self.realized_pnl = subtract(self.realized_pnl, entry.realized)
+        self.fees = subtract(self.fees, fill.fee)
         return fill
 
     def adopt(
@@ -184,9 +119,9 @@ class Blotter:
         self.cash, self.realized_pnl, self.fees = cash, realized_pnl, fees
         self.positions = dict(positions)
         self._entries.clear()
-        begin = _subtract(cash, realized_pnl)
+        begin = subtract(cash, realized_pnl)
         for position in positions.values():
-            begin = _add(begin, position.cost)
+            begin = add(begin, position.cost)
         self._peak = max(self.equity, begin)
 
     def _unrealized(self, of: Symbol) -> Decimal:

@@ -8,19 +8,15 @@ from typing import Any, Final
 
 from bots.answers import AccountAnswer
 from bots.blotter import Blotter
+from bots.errors import StrategyBrokenError
 from bots.strategy import Strategy, commands
 from bots.volatility import Volatility
-from market.errors import MarketError
 from market.events import Fact, Gap, Lagging, Shutdown, Snapshot, SourceState, Tick
 from market.feed import FeedEnded, FeedGarbled, FeedLost, FeedOpened
 from market.orders import AmendRejected, Command, OrderFilled, OrderRejected
 from market.values import Symbol
 
 _OF_THE_LINE: Final = (FeedOpened, FeedLost, FeedGarbled, FeedEnded)
-
-
-class StrategyBrokenError(MarketError):
-    """The strategy failed on so many facts in a row that it is no use to go on."""
 
 
 class Bot:

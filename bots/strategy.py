@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice, product
 from typing import (
     Any,
@@ -26,6 +27,7 @@ Number: TypeAlias = Decimal | int | float | str
 MOST_ORDERS: Final = 10_000  # at one fact
 
 _LISTS: Final = (tuple, list)
+_symbol: Final = lru_cache(maxsize=1024)(symbol)  # the same few are asked for at every tick
 
 
 @runtime_checkable
@@ -87,7 +89,9 @@ def _order(
     if price is not None:
         more.setdefault("type", OrderType.LIMIT)
         more["price"] = _decimal(price)
-    return PlaceOrder(account="", symbol=symbol(of), side=side, quantity=_decimal(quantity), **more)
+    return PlaceOrder(
+        account="", symbol=_symbol(of), side=side, quantity=_decimal(quantity), **more
+    )
 
 
 def _decimal(value: Number) -> Decimal:

@@ -89,12 +89,17 @@ Plan = Iterator[tuple[int, Tick | Make]]
 
 
 def _live_plan(settings: Settings, seed: int, loop: EventLoop) -> Plan:
-    make = ticker(settings, seed, loop.clock).tick
-    return ((round(due * 1e6), make) for due in dues(settings, seed))
+    return _made(dues(settings, seed), ticker(settings, seed, loop.clock).tick)
+
+
+def _made(due_s: Iterator[float], make: Make) -> Plan:
+    for due in due_s:
+        yield round(due * 1e6), make
 
 
 def _recorded_plan(ticks: Iterator[Tick], start: datetime) -> Plan:
-    return (((tick.time - start) // _MICROSECOND, tick) for tick in ticks)
+    for tick in ticks:
+        yield (tick.time - start) // _MICROSECOND, tick
 
 
 def recorded(config: RecordingConfig, of: Instrument, start: datetime) -> Iterator[Tick]:

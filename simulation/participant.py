@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from bots.bot import Bot, StrategyBrokenError
+from bots.bot import Bot
 from bots.catalog import build, find
+from bots.errors import StrategyBrokenError
 from bots.settings import Settings
 from bots.strategy import Strategy, StrategyError
 from market.errors import InvalidValueError
@@ -40,7 +41,9 @@ class Quiet:
         """Keep it."""
         self.warnings[event] = " ".join(f"{name}={value}" for name, value in about.items())
 
-    error = warning
+    def error(self, event: str, **about: object) -> None:
+        """Keep it, too."""
+        self.warning(event, **about)
 
 
 class Participant:

@@ -13,12 +13,13 @@ from bots.answers import AccountAnswer, differences
 from exchange.settings import Settings as ExchangeSettings
 from exchange.statement import AccountView
 from market.clock import ManualClock
-from market.events import BookUpdate, Fact, SourceState, Tick, Trade
-from market.orders import HaltTrading, OrderFact, PlaceOrder, ResumeTrading
+from market.events import Fact
+from market.orders import HaltTrading, PlaceOrder, ResumeTrading
 from market.values import Symbol
 from market.wire import encode
 from simulation.actions import AnyEvent, events
 from simulation.assertions import Assertion, failures, never_came
+from simulation.audience import Audience
 from simulation.chronicle import Chronicle
 from simulation.config import DAY_S, RunConfig
 from simulation.courier import Courier
@@ -32,12 +33,11 @@ from simulation.participant import Participant
 from simulation.recorder import Recorder
 from simulation.results import BotResult, RunResult, as_it_stands
 from simulation.risk_watch import RiskWatch
-from simulation.trading_floor import Journal, Public, TradingFloor
+from simulation.trading_floor import Journal, TradingFloor
 
 BREATHS: Final = 500  # times that a run tells how far it is
 
 Progress = Callable[[float], None]
-Deliver = Callable[[Fact], None]
 
 
 class Simulation:
@@ -71,19 +71,19 @@ class Simulation:
         self.risk = RiskWatch(env) if config.risk.on else None
         self._check_assertions(symbols)
         self._chronicle = Chronicle(self.loop, self._write_down)
-        self._couriers: dict[str, Courier] = {}
-        self._hearers: dict[tuple[type[Fact], str], list[Deliver]] = {}
+        audience = Audience(self._chronicle)
         asks_books = any("book" in agent.config.events for agent in self.participants.values())
         self.floor = TradingFloor(
             settings,
             settings.charter,
             self.loop,
-            publish=self._publish,
-            tell=self._tell,
-            books=self._show if asks_books else None,
+            publish=audience.publish,
+            tell=audience.tell,
+            books=audience.show if asks_books else None,
             journal=journal,
         )
         self.outsiders = Outsiders(others, self.floor.venue.account, settings.charter.starting_cash)
+        audience.others = self.outsiders.hear
         self.lines = {
             symbol: Line(config, env, of, seed, self.loop, self.floor)
             for symbol, of in settings.instruments.items()
@@ -92,7 +92,8 @@ class Simulation:
             name: Courier(agent, self.loop, self.floor.execute)
             for name, agent in self.participants.items()
         }
-        self._hearers = self._audience(symbols)
+        for name, agent in self.participants.items():
+            audience.seat(self._couriers[name], agent)
         self._open_accounts()
         for event in scenario:
             self._schedule(event)
@@ -189,36 +190,6 @@ class Simulation:
             Assertion(text).check(known)
 
     # -- facts -----------------------------------------------------------------------------------
-
-    def _audience(self, symbols: tuple[Symbol, ...]) -> dict[tuple[type[Fact], str], list[Deliver]]:
-        """Return who hears what, in the order of the names."""
-        kinds = (Tick, Trade, SourceState, BookUpdate)
-        return {
-            (kind, symbol): [
-                self._couriers[name].deliver
-                for name, agent in self.participants.items()
-                if kind.kind in agent.config.events and symbol in agent.symbols
-            ]
-            for kind in kinds
-            for symbol in symbols
-        }
-
-    def _publish(self, fact: Public) -> None:
-        self._chronicle.note(fact)
-        for deliver in self._hearers.get((type(fact), fact.symbol), ()):
-            deliver(fact)
-
-    def _show(self, book: BookUpdate) -> None:
-        for deliver in self._hearers[BookUpdate, book.symbol]:
-            deliver(book)
-
-    def _tell(self, fact: OrderFact) -> None:
-        self._chronicle.note(fact)
-        courier = self._couriers.get(fact.account)
-        if courier is not None:
-            courier.deliver(fact)
-        else:
-            self.outsiders.hear(fact)
 
     def _write_down(self, facts: Sequence[Fact], seconds: Sequence[float]) -> None:
         """Take what happened into the log, the figures and risk."""

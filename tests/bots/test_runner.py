@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from bots import Investor, Noise, Strategy, buy, cancel
-from bots.bot import Bot, StrategyBrokenError
+from bots.bot import Bot
 from bots.desk import Desk
+from bots.errors import StrategyBrokenError
 from bots.exchange_client import ExchangeClient, ExchangeRefusedError, Patience
 from bots.own_orders import OwnOrders, account_feed
 from bots.runner import Runner

@@ -4,12 +4,15 @@ from exchange.compile import MODULES, ROOT, clean, extensions
 
 
 def test_what_is_compiled_can_be_taken_away_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "exchange").mkdir()
+    for package in ("exchange", "simulation"):
+        (tmp_path / package).mkdir()
+    sources = [tmp_path / "exchange" / "pit.py", tmp_path / "simulation" / "line.py"]
     built = [
         tmp_path / "0123__mypyc.cpython-311-x86_64-linux-gnu.so",
         tmp_path / "exchange" / "pit.cpython-311-x86_64-linux-gnu.so",
+        tmp_path / "simulation" / "line.cpython-311-x86_64-linux-gnu.so",
     ]
-    others = [tmp_path / "exchange" / "pit.py", tmp_path / "exchange" / "other.cpython-311.so"]
+    others = [*sources, tmp_path / "exchange" / "other.cpython-311.so"]
     for path in (*built, *others):
         path.touch()
     assert sorted(extensions(tmp_path)) == sorted(built)
@@ -19,4 +22,4 @@ def test_what_is_compiled_can_be_taken_away_and_nothing_else(tmp_path: Path) -> 
 
 
 def test_every_module_that_is_compiled_exists() -> None:
-    assert all((ROOT / "exchange" / f"{module}.py").is_file() for module in MODULES)
+    assert all((ROOT / module).is_file() for module in MODULES)
