@@ -1,8 +1,9 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.auction import Offer, Uncrossing, uncrossing
-from market.orders import OrderFilled, TradingState, TradingStateChanged
+from market.orders import OrderFilled, SelfTradePrevention, TradingState, TradingStateChanged
 from tests.exchange.desk import BTC, Desk, at, in_short
 
 OFFERS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 9)), max_size=12)
@@ -89,6 +90,15 @@ def test_both_sides_of_an_auction_pay_as_makers_and_the_younger_gives_the_side()
     fills = [fact for fact in desk.facts if isinstance(fact, OrderFilled)]
     assert [fill.liquidity for fill in fills] == ["maker", "maker"]
     assert [fill.side for fill in fills] == ["buy", "sell"]
+
+
+@pytest.mark.parametrize("mode", SelfTradePrevention)
+def test_self_trade_prevention_is_for_continuous_trading_only(mode: SelfTradePrevention) -> None:
+    desk = Desk()
+    desk.engine.halt(BTC, TradingState.AUCTION, desk.time)
+    desk.buy("b", 4, 103, account="ann", self_trade_prevention=mode)
+    desk.sell("s", 4, 101, account="ann", self_trade_prevention=mode)
+    assert desk.told(desk.engine.resume(BTC, desk.time)) == [("trade", "s", "b", 4, 102)]
 
 
 def test_an_auction_takes_no_order_that_cannot_wait() -> None:
