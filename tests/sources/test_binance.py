@@ -320,7 +320,7 @@ async def test_a_server_that_will_shut_down_is_left_at_once(market: Market) -> N
 async def test_the_connection_is_changed_before_its_day_is_over(market: Market) -> None:
     async with (
         binance(sends([a_trade(1)]), sends([a_trade(2)])) as server,
-        reading(settings(market, server.url, life_s=0.5)) as read,
+        reading(settings(market, server.url, life_s=2.0)) as read,
     ):
         assert (await read.until(2))[:2] == [1, 2]
 
@@ -336,7 +336,7 @@ async def test_a_silent_symbol_is_asked_for_again_and_then_connected_to_again(
     with capture_logs() as logs:
         async with (
             binance(sends([a_trade(1)], pings), sends([a_trade(2)])) as server,
-            reading(settings(market, server.url, stall_s=0.3)) as read,
+            reading(settings(market, server.url, stall_s=1.0)) as read,
         ):
             await read.until(1)
             await eventually(lambda: bool(server.requests))
@@ -355,11 +355,11 @@ async def test_a_symbol_that_only_needed_to_be_asked_for_again_keeps_its_line(
         await connection.send('{"result":null,"id":1}')
         for n in range(2, 200):
             await connection.send(a_trade(n))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.04)
 
     async with (
         binance(sends([a_trade(1)], answers)) as server,
-        reading(settings(market, server.url, stall_s=0.5)) as read,
+        reading(settings(market, server.url, stall_s=1.0)) as read,
     ):
         await read.until(70)
 
