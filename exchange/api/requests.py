@@ -168,10 +168,10 @@ class Symbols:
         self, command: PlaceOrder | AmendOrder, symbol: Symbol
     ) -> Iterator[tuple[str, Decimal, Decimal]]:
         """Yield the name and the value of each number that a command has, and the step for it."""
-        instrument = self._instruments[symbol]
+        instrument = self._instruments.get(symbol)
         for name in ("price", "stop_price", "quantity", "display_quantity"):
             value = getattr(command, name, None)
-            if value is not None:
+            if value is not None and instrument is not None:  # an old order's may be gone
                 yield (
                     name,
                     value,

@@ -613,6 +613,24 @@ async def test_orders_beyond_the_pace_are_told_to_come_later(tmp_path: Path) -> 
     assert other.status_code == 200
 
 
+async def test_an_order_of_an_instrument_that_is_gone_is_answered_for(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS, META) as market:
+        order = (await market.order(symbol="META", type="limit", price=500)).json()
+        held = (await market.order(symbol="META")).json()
+    async with a_market(tmp_path, TCS) as market:
+        url = f"/orders/{order['order_id']}"
+        found = (await market.get(url)).json()
+        amended = await market.client.patch(url, json={"quantity": 2, "price": 501})
+        cancelled = await market.client.delete(url)
+        account = exact((await market.get("/accounts/ann")).text)
+        check_problem(await market.order(symbol="META"), 404, "unknown-symbol")
+    assert (found["status"], held["status"]) == ("cancelled", "filled")
+    check_problem(amended, 409, "not-cancellable")
+    check_problem(cancelled, 409, "not-cancellable")
+    assert [one["symbol"] for one in account["positions"]] == ["META"]
+    assert account["locked_cash"] == 0
+
+
 async def test_amendments_count_in_the_pace_and_cancels_never_do(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS, orders_per_s=0.001) as market:
         order = (await market.order(type="limit", price=30, quantity=10)).json()
