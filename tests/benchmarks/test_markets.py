@@ -24,6 +24,7 @@ def test_peers_are_given_the_orders_that_our_house_enters() -> None:
     assert found.fills == turns > TICKS // 4
 
 
+@pytest.mark.no_cover
 def test_a_bot_that_quotes_enters_what_the_house_does_and_is_traded_with_as_often() -> None:
     house, bot = ours.quotes(TICKS), ours.quotes_of_a_bot(TICKS)
 

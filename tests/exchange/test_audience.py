@@ -194,6 +194,7 @@ def changed_in_the_middle(folder: Path) -> None:
     )
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("harm", [lambda of: without_last(of, 300), changed_in_the_middle])
 async def test_an_exchange_killed_and_cut_tells_whoever_comes_back(
     tmp_path: Path, port: int, harm: Callable[[Path], None]

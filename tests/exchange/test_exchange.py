@@ -429,6 +429,7 @@ async def all_trades(base: str) -> list[int]:
     return [block.data["trade_id"] for block in blocks if block.event == "trade"]
 
 
+@pytest.mark.no_cover
 async def test_a_journal_torn_in_the_middle_is_repaired_by_hand(tmp_path: Path, port: int) -> None:
     async with (
         a_source() as source,

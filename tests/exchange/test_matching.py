@@ -473,6 +473,7 @@ def a_random_order(rng: random.Random) -> Slow:
     )
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(8))
 def test_a_long_random_stream_is_told_alike(seed: int) -> None:
     rng = random.Random(seed)

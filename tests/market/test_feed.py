@@ -464,6 +464,7 @@ async def test_leaving_the_loop_closes_the_connection() -> None:
         await eventually(lambda: on.endpoint.admission.open == 0)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("server", ["answers", "says nothing", "refuses"])
 async def test_a_feed_that_is_cancelled_while_it_connects_leaves_no_socket(server: str) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -365,6 +365,7 @@ async def read_until(url: str, proof: Proof, stop: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.no_cover
 async def test_readers_lose_nothing_when_the_process_is_killed_while_it_publishes(
     tmp_path: Path, port: int
 ) -> None:

@@ -46,6 +46,7 @@ def a_replay(tmp_path: Path, **changes: object) -> Settings:
     return a_settings("http://127.0.0.1:9", tmp_path, **{"interval_s": 1.0} | changes)
 
 
+@pytest.mark.no_cover
 def test_the_same_events_give_the_same_report_bit_for_bit(tmp_path: Path) -> None:
     settings = a_replay(tmp_path)
     once = replay(TICKS, settings, settings.portfolio)
@@ -56,6 +57,7 @@ def test_the_same_events_give_the_same_report_bit_for_bit(tmp_path: Path) -> Non
     assert other.digest != once.digest
 
 
+@pytest.mark.no_cover
 def test_a_stream_that_was_cut_and_replayed_gives_the_same_report(tmp_path: Path) -> None:
     settings = a_replay(tmp_path)
     cut: list[Fact] = [*TICKS[:300], FeedLost(reason="cut", retry_s=1.0), FeedOpened()]

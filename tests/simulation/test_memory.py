@@ -90,6 +90,7 @@ def grown(config: RunConfig) -> list[str]:
     return found + [f"{more_things} things after {things}"] * (more_things > 1.3 * things)
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(120)
 def test_nothing_that_a_run_holds_grows_with_its_length() -> None:
     agents = {name: {"symbols": ["BTC"]} for name in ("investor", "hamster", "noise")}

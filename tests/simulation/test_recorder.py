@@ -25,6 +25,7 @@ def test_the_sharpe_ratio_is_that_of_a_day() -> None:
     assert Equity().sharpe(1.0) is None
 
 
+@pytest.mark.no_cover
 def test_what_is_kept_of_a_longer_run_is_no_more() -> None:
     settings = {"SYMBOLS": "META", "PORTFOLIO": "META:1"}
     agents = {"hamster": {"symbols": ["META"]}}

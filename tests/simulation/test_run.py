@@ -64,6 +64,7 @@ def a_hash(table: dict[str, Any], seed: int, hash_seed: str) -> str:
     return found.stdout.decode().split()[-1]
 
 
+@pytest.mark.no_cover
 def test_a_run_has_the_same_bytes_in_every_process_and_any_setup_order() -> None:
     here = ran(parsed(TABLE), 7)[1].log
 
@@ -210,6 +211,7 @@ def test_a_strategy_cannot_trade_for_another_account(tmp_path: Path) -> None:
     assert "this order is for 'hamster'" in result.bot("thief").failure
 
 
+@pytest.mark.no_cover
 def test_prices_move_together_as_their_correlation_says_and_in_any_setup_order() -> None:
     given = {f"{of}_PROCESS": "correlated" for of in ("BTC", "TCS", "META")}
     settings = given | {"CORRELATION": "BTC:TCS:0.9,BTC:META:0.3", "TICK_INTERVAL_S": 0.1}

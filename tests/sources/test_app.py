@@ -203,6 +203,7 @@ async def test_at_full_speed_a_slow_reader_is_never_outrun(market: Market) -> No
     assert found == list(range(1, 8001))
 
 
+@pytest.mark.no_cover
 async def test_a_reader_that_goes_away_for_a_while_still_gets_the_whole_recording(
     market: Market,
 ) -> None:

@@ -49,6 +49,7 @@ def test_an_unlike_process_fails_where_it_must(name: str, where: set[str]) -> No
     assert failed(returns_of(name, seed=1)) == where
 
 
+@pytest.mark.no_cover
 def test_the_memory_gate_is_not_broken_by_clusters_as_the_usual_band_is() -> None:
     returns = returns_of("gjr", seed=1)
 

@@ -12,6 +12,7 @@ from sources.processes import CorrelatedBrownian, GeometricBrownian, cholesky
 TARGET = [[1.0, 0.7, 0.3], [0.7, 1.0, 0.4], [0.3, 0.4, 1.0]]
 
 
+@pytest.mark.no_cover
 def test_assets_with_one_seed_have_the_correlation_that_was_asked_for() -> None:
     returns = [
         np.diff(np.log(list(islice(CorrelatedBrownian(loadings=row).prices(9, Random(1)), 50_000))))
