@@ -256,10 +256,19 @@ class Exchange:
             with suppress(BusyError):  # then at the next look
                 if self.desk.venue.is_due(self._clock.now()):
                     await self.desk.execute(AdvanceTime())
-            for symbol in self.merging.silent(now) - self._silent:
-                with suppress(BusyError):  # then at the next look
-                    await self.desk.execute(LoseReference(symbol=symbol))
-                    self._silent.add(symbol)
+            await self._lose_silent()
+
+    async def _lose_silent(self) -> None:
+        """Tell the venue of the sources that are not heard any more, each as it is by then."""
+        now = asyncio.get_running_loop().time
+        while lost := self.merging.silent(now()) - self._silent:
+            symbol = min(lost)
+            self._silent.add(symbol)  # first: a tick that comes meanwhile takes it back
+            try:
+                await self.desk.execute(LoseReference(symbol=symbol))
+            except BusyError:  # then at the next look
+                self._silent.discard(symbol)
+                return
 
     async def _beat(self) -> None:
         """Let those who look at candles see how they form."""

@@ -205,6 +205,20 @@ async def test_what_an_order_is_refused_for_is_on_disk_before_it_is_said(tmp_pat
     assert [answer.status_code for answer in answers] == [200, 409]
 
 
+async def test_a_source_that_is_heard_while_its_silence_is_journaled_can_be_silent_again(
+    tmp_path: Path,
+) -> None:
+    async with a_market(tmp_path, TCS, stale_after_s=2.0) as market:
+        venue = market.exchange.desk.venue
+        with a_slow_disk(market) as go_on:
+            await eventually(lambda: not venue.is_fresh(TCS))
+            market.sources[TCS].tick()
+            await eventually(lambda: venue.is_fresh(TCS))
+            go_on.set()
+        await eventually(lambda: not venue.is_fresh(TCS))
+        assert (await market.order()).json()["type"] == "no-fresh-price"
+
+
 async def test_nobody_sees_what_the_journal_does_not_have_yet(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS) as market:
         first = (await market.order()).json()
