@@ -6,10 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from bots.addressing import addressed
 from bots.answers import AccountAnswer
 from bots.blotter import Blotter
 from bots.errors import StrategyBrokenError
-from bots.strategy import Strategy, commands
+from bots.strategy import Strategy
 from bots.volatility import Volatility
 from market.events import Fact, Gap, Lagging, Shutdown, Snapshot, SourceState, Tick
 from market.feed import FeedEnded, FeedGarbled, FeedLost, FeedOpened
@@ -126,7 +127,7 @@ class Bot:
 
     def _decided(self, fact: Fact) -> tuple[Command, ...]:
         try:
-            found = commands(self._strategy, fact, self._account)
+            found = addressed(self._strategy.decide(fact), self._account)
         except Exception as error:  # noqa: BLE001  whatever a user's strategy may raise
             self._failed(fact, error)
             return ()

@@ -1,6 +1,10 @@
-"""What can go wrong with a strategy that runs."""
+"""What can go wrong with a strategy."""
 
 from market.errors import MarketError
+
+
+class StrategyError(MarketError):
+    """A strategy that cannot be found or built, or that answers what is no order."""
 
 
 class StrategyBrokenError(MarketError):

@@ -3,46 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
+from exchange.source import Source
 from market.clock import Clock
 from market.errors import InvalidValueError, StreamError
 from market.events import Fact, Gap, Shutdown, SourceState, State, Tick
 from market.feed import Feed, FeedEnded, FeedGarbled, FeedLost, FeedOpened
 from market.hub import Hub
-from market.values import Instrument, Ruler, Symbol
+from market.values import Instrument, Symbol
 
 log = structlog.get_logger("exchange.merging")
 
 RETRY_REFUSED_S: Final = 5.0
 MOST_SEQ: Final = 2**63
-
-
-@dataclass(slots=True)
-class Source:
-    """What is known of one source: how it is, its last tick, and the faults it has had."""
-
-    instrument: Instrument
-    state: State = State.DOWN
-    tick: Tick | None = None
-    last_id: str = ""
-    source_seq: int = 0
-    heard: float = float("-inf")
-    connected_at: float | None = None
-    told: State | None = None
-    ticks: int = 0
-    faults: int = 0
-    lost_ticks: int = 0
-    prices: Ruler = field(init=False)
-    volumes: Ruler = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.prices = Ruler("price", self.instrument.tick_size)
-        self.volumes = Ruler("quantity", self.instrument.lot_size)
 
 
 class Merging:

@@ -14,9 +14,11 @@ from exchange.compile import command
 
 MODULES: Final = (
     *EXCHANGE,
+    "bots/addressing.py",
     "bots/blotter.py",
     "bots/bot.py",
     "bots/resting.py",
+    "exchange/merging.py",
     "market/clock.py",
     "simulation/audience.py",
     "simulation/chronicle.py",

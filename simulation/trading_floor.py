@@ -16,9 +16,10 @@ from exchange.commands import (
     MoveReference,
     OpenVenue,
 )
-from exchange.merging import Merging, Source
+from exchange.merging import Merging
 from exchange.rules import House, Refusal
 from exchange.settings import Settings
+from exchange.source import Source
 from exchange.venue import Outcome, Venue
 from market.events import BookUpdate, Fact, Snapshot, SourceState, State, Tick, Trade
 from market.feed import FeedLost, FeedOpened
