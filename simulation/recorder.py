@@ -1,11 +1,11 @@
 """What a run leaves behind: equity, prices and fills over time, and the sums of them all."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import sqrt
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -141,6 +141,11 @@ class Recorder:
         self.instruments = {symbol: Instrument(symbol) for symbol in symbols}
         self.equity = {name: Equity() for name in agents}
         self.fills: dict[str, Series[Fill]] = {name: Series(MOST_FILLS) for name in agents}
+        self._takes: dict[type[Fact], Callable[[Any, float], None]] = {
+            OrderFilled: self._filled,
+            SourceState: self._source,
+            TradingStateChanged: self._state,
+        }
 
     def published(self, fact: Fact, seconds: float) -> None:
         """Take a fact that everyone is told."""
@@ -156,26 +161,23 @@ class Recorder:
             elif isinstance(fact, Trade):
                 traded[fact.symbol].append((time, fact.price))
                 self.instruments[fact.symbol].volume += fact.quantity
-            else:
-                self._other(fact, time)
+            elif (take := self._takes.get(type(fact))) is not None:
+                take(fact, time)
         for symbol, points in quoted.items():
             self.instruments[symbol].quote(points)
         for symbol, points in traded.items():
             self.instruments[symbol].trade(points)
 
-    def _other(self, fact: Fact, seconds: float) -> None:
-        match fact:
-            case OrderFilled():
-                self._filled(fact, seconds)
-            case SourceState():
-                self.instruments[fact.symbol].states[fact.state] += 1
-            case TradingStateChanged(state=TradingState.HALTED):
-                self.instruments[fact.symbol].halts += 1
-
     def _filled(self, fill: OrderFilled, seconds: float) -> None:
         if (kept := self.fills.get(fill.account)) is not None:
             price, quantity = float(fill.price), float(fill.quantity)
             kept.add(Fill(seconds, fill.account, fill.symbol, fill.side, price, quantity))
+
+    def _source(self, fact: SourceState, _: float) -> None:
+        self.instruments[fact.symbol].states[fact.state] += 1
+
+    def _state(self, fact: TradingStateChanged, _: float) -> None:
+        self.instruments[fact.symbol].halts += fact.state is TradingState.HALTED
 
 
 _Points = defaultdict[str, list[tuple[float, Decimal]]]
