@@ -28,6 +28,7 @@ class Slow:
     shown: int = 0
     turn: int = 0
     entry: int = 0
+    until: int | None = None
     resting: bool = False
     waiting: bool = False
 
@@ -41,11 +42,21 @@ class ReferenceBook:
         self.last: int | None = None
         self.prints: list[int] = []
         self.told: list[tuple[object, ...]] = []
+        self.state = "trading"
+        self.now = 0
+
+    def wait(self, now: int) -> list[tuple[object, ...]]:
+        """Let time pass; what is over by then goes, what is over first goes first."""
+        self.now = now
+        over = [order for order in self.orders if order.until is not None and order.until <= now]
+        self.orders = [order for order in self.orders if order not in over]
+        over.sort(key=lambda order: (order.until, order.id))
+        return [("expire", order.id, order.left) for order in over]
 
     def place(self, order: Slow) -> list[tuple[object, ...]]:
         self.told = []
         order.total = order.left
-        if order.post_only and order.stop is None and self.crossed_by(order):
+        if self.turns_away(order):
             return [("reject", order.id)]
         self.told.append(("accept", order.id))
         if order.stop is None:
@@ -54,10 +65,57 @@ class ReferenceBook:
             order.waiting = True
             order.entry = self.next_turn()
             self.orders.append(order)
-            if self.last is not None:
+            if self.last is not None and self.state == "trading":
                 self.prints.append(self.last)
         self.run_stops()
         return self.told
+
+    def turns_away(self, order: Slow) -> bool:
+        if order.until is not None and order.until <= self.now:
+            return True
+        if self.state == "trading":
+            return order.post_only and order.stop is None and self.crossed_by(order)
+        waits = order.force in ("GTC", "GTD") and (order.price or order.stop) is not None
+        return self.state != "auction" or order.post_only or not waits
+
+    def halt(self, state: str) -> None:
+        self.state = state
+
+    def resume(self) -> list[tuple[object, ...]]:
+        self.told = []
+        if self.state == "trading":
+            return []
+        self.uncross()
+        self.state = "trading"
+        if self.last is not None:
+            self.prints.append(self.last)
+        self.run_stops()
+        return self.told
+
+    def uncross(self) -> None:
+        """Trade as much as any one price allows, at the best of the prices that allow it."""
+        bids, asks = self.queue(buy=True), self.queue(buy=False)
+        if not bids or not asks or (bids[0].price or 0) < (asks[0].price or 0):
+            return
+        low, high = asks[0].price or 0, bids[0].price or 0
+        near = (low + high) // 2 if self.last is None else self.last
+        ranks = []
+        for price in range(low, high + 1):
+            wanted = sum(order.left for order in bids if (order.price or 0) >= price)
+            offered = sum(order.left for order in asks if (order.price or 0) <= price)
+            volume = min(wanted, offered)
+            ranks.append((-volume, abs(wanted - offered), abs(price - near), price, volume))
+        *_, price, volume = min(ranks)
+        while volume:
+            bid, ask = self.queue(buy=True)[0], self.queue(buy=False)[0]
+            quantity = min(bid.shown, ask.shown, volume)
+            older, younger = sorted((bid, ask), key=lambda order: order.id)
+            self.told.append(("trade", younger.id, older.id, quantity, price))
+            for order in (bid, ask):
+                self.use(order, quantity)
+            volume -= quantity
+            self.last = price
+            self.prints.append(price)
 
     def cancel(self, order_id: int) -> list[tuple[object, ...]]:
         order = self.find(order_id)
@@ -69,12 +127,15 @@ class ReferenceBook:
     ) -> list[tuple[object, ...]]:
         self.told = []
         order = self.find(order_id)
+        if self.state not in ("trading", "auction"):
+            return [("reject", order.id)]
         total = order.total if total is None else total
         price = order.price if price is None else price
         left = order.left - order.total + total
         moved = Slow(0, "", order.buy, left, price)
         market = order.price is None and price is not None
-        if market or left <= 0 or (order.resting and order.post_only and self.crossed_by(moved)):
+        takes = self.state == "trading" and order.resting and order.post_only
+        if market or left <= 0 or (takes and self.crossed_by(moved)):
             return [("reject", order.id)]
         keeps = order.waiting or (left <= order.left and price == order.price)
         order.shown = min(order.shown, left) if order.show else left
@@ -115,6 +176,9 @@ class ReferenceBook:
 
     def enter(self, order: Slow) -> None:
         order.resting = order.waiting = False
+        if self.state != "trading":
+            self.rest(order)
+            return
         if order.force == "FOK" and not self.fills_whole(order):
             self.told.append(("expire", order.id, order.left))
             return
@@ -123,6 +187,9 @@ class ReferenceBook:
         if order.price is None or order.force in ("IOC", "FOK"):
             self.told.append(("expire", order.id, order.left))
             return
+        self.rest(order)
+
+    def rest(self, order: Slow) -> None:
         order.resting = True
         order.turn = self.next_turn()
         order.shown = min(order.show, order.left) if order.show else order.left

@@ -403,8 +403,12 @@ def spoken(order: Slow) -> PlaceOrder:
         force=order.force,
         post_only=order.post_only,
         self_trade_prevention=SelfTradePrevention(order.prevention),
+        expire_time=None if order.until is None else at(order.until),
         **more,
     )
+
+
+Told = list[tuple[object, ...]]
 
 
 class Both:
@@ -413,31 +417,53 @@ class Both:
     def __init__(self) -> None:
         self.engine = an_engine()
         self.slow = ReferenceBook()
-        self.count = 0
+        self.count = self.now = 0
 
-    def do(self, command: Slow | tuple[object, ...]) -> None:
+    def do(self, command: Slow | tuple[object, ...], seconds: int = 0) -> None:
+        """Do the same at both, so many seconds later, and compare what they say."""
+        self.now += seconds
+        facts, told = self._done(command, self.slow.wait(self.now))
+        assert in_short(facts) == told
+
+    def _done(self, command: Slow | tuple[object, ...], told: Told) -> tuple[list[Fact], Told]:
+        engine, slow, time = self.engine, self.slow, at(self.now)
         if isinstance(command, Slow):
             self.count += 1
-            order = Slow(**{**vars(command), "id": self.count})
-            facts = self.engine.place(self.count, spoken(order), START)
-            assert in_short(facts) == self.slow.place(order)
-            return
-        word, chosen, *change = command
-        if not self.slow.orders:
-            return
-        order_id = self.slow.orders[int(str(chosen)) % len(self.slow.orders)].id
+            until = None if command.until is None else self.now + command.until
+            order = Slow(**{**vars(command), "id": self.count, "until": until})
+            facts = engine.place(self.count, spoken(order), time)
+            return facts, told + slow.place(order)
+        word, *rest = command
+        if word == "halt":
+            slow.halt(str(rest[0]))
+            return engine.halt(BTC, TradingState(str(rest[0])), time), told
+        if word == "resume":
+            return engine.resume(BTC, time), told + slow.resume()
+        return self._changed(str(word), *rest, told=told)  # type: ignore[arg-type]
+
+    def _changed(
+        self,
+        word: str,
+        chosen: int,
+        quantity: int | None = None,
+        price: int | None = None,
+        *,
+        told: Told,
+    ) -> tuple[list[Fact], Told]:
+        engine, slow, time = self.engine, self.slow, at(self.now)
+        if not slow.orders:
+            return engine.advance(time), told
+        order_id = slow.orders[chosen % len(slow.orders)].id
         if word == "cancel":
-            assert in_short(self.engine.cancel(order_id, START)) == self.slow.cancel(order_id)
-        else:
-            quantity, price = change
-            facts = self.engine.amend(order_id, a_decimal(quantity), a_decimal(price), START)
-            assert in_short(facts) == self.slow.amend(order_id, quantity, price)  # type: ignore[arg-type]
+            return engine.cancel(order_id, time), told + slow.cancel(order_id)
+        facts = engine.amend(order_id, a_decimal(quantity), a_decimal(price), time)
+        return facts, told + slow.amend(order_id, quantity, price)
 
     def check(self) -> None:
         bids, asks = depth(self.engine)
         assert bids == self.slow.depth(buy=True)
         assert asks == self.slow.depth(buy=False)
-        assert not bids or not asks or bids[0][0] < asks[0][0]
+        assert not bids or not asks or bids[0][0] < asks[0][0] or self.slow.state != "trading"
         for order in self.slow.orders:
             working = self.engine.order(order.id)
             assert working is not None
@@ -456,9 +482,9 @@ def test_the_engine_says_what_the_slow_book_says(commands: list[Slow | tuple[obj
 def a_random_order(rng: random.Random) -> Slow:
     kind = rng.choice(["limit"] * 7 + ["market", "stop", "stop_limit"])
     priced = kind in {"limit", "stop_limit"}
-    force = rng.choice(["GTC"] * 6 + ["IOC", "FOK"])
+    force = rng.choice(["GTC"] * 6 + ["IOC", "FOK", "GTD"])
     quantity = rng.randint(1, 20)
-    rests = priced and force == "GTC"
+    rests = priced and force in {"GTC", "GTD"}
     return Slow(
         id=0,
         account=rng.choice("abcd"),
@@ -470,7 +496,22 @@ def a_random_order(rng: random.Random) -> Slow:
         post_only=rests and rng.random() < 0.1,
         show=rng.randint(1, quantity) if rests and rng.random() < 0.3 else 0,
         prevention=rng.choice(["none"] * 4 + [mode.value for mode in PREVENTION]),
+        until=rng.randint(-1, 12) if force == "GTD" else None,
     )
+
+
+def a_random_command(rng: random.Random) -> Slow | tuple[object, ...]:
+    chance = rng.random()
+    if chance < 0.7:
+        return a_random_order(rng)
+    if chance < 0.82:
+        return "cancel", rng.randrange(1000)
+    if chance < 0.95:
+        quantity = rng.choice([None, rng.randint(1, 25)])
+        return "amend", rng.randrange(1000), quantity, rng.choice([None, rng.randint(96, 105)])
+    if chance < 0.97:
+        return "halt", rng.choice(["halted", "cancel_only", "auction", "auction"])
+    return ("resume",)
 
 
 @pytest.mark.no_cover
@@ -479,15 +520,7 @@ def test_a_long_random_stream_is_told_alike(seed: int) -> None:
     rng = random.Random(seed)
     both = Both()
     for _ in range(2000):
-        chance = rng.random()
-        if chance < 0.7:
-            both.do(a_random_order(rng))
-        elif chance < 0.85:
-            both.do(("cancel", rng.randrange(1000)))
-        else:
-            quantity = rng.choice([None, rng.randint(1, 25)])
-            price = rng.choice([None, rng.randint(96, 105)])
-            both.do(("amend", rng.randrange(1000), quantity, price))
+        both.do(a_random_command(rng), rng.choice([0, 0, 1, 2]))
         both.check()
 
 
