@@ -12,6 +12,7 @@ TICKS = 400
 FIGURES = Figures(seconds=2.0, ticks=100, placed=60, withdrawn=30, fills=10)
 
 
+@pytest.mark.no_cover
 def test_peers_are_given_the_orders_that_our_house_enters() -> None:
     path = work.prices(TICKS)
     plan, turns = work.quotes(path), sum(map(abs, work.turns(path)))

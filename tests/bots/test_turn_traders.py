@@ -147,6 +147,7 @@ def test_ticks_with_a_hole_between_them_make_no_turn() -> None:
     assert orders(an_investor(), [*ticks(10, 9), *ticks(11, first=4)]) == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(5))
 def test_on_the_original_walk_the_investor_wins_and_the_hamster_loses(seed: int) -> None:
     prices = walk(Random(seed), "33.95", "0.01", most=10, length=6000)

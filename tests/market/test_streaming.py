@@ -406,6 +406,7 @@ async def test_a_conflated_reader_sees_by_seq_what_it_skipped_and_ends_on_the_ne
     assert (last.data["symbol"], last.data["seq"]) == ("TCS", 30)
 
 
+@pytest.mark.no_cover
 async def test_a_conflated_reader_that_reads_is_not_held_back_by_its_window(kind: Kind) -> None:
     hub = a_hub(history=100_000)
     market = Market(hub)
@@ -422,6 +423,7 @@ async def test_a_conflated_reader_that_reads_is_not_held_back_by_its_window(kind
     assert lasted_s < 4
 
 
+@pytest.mark.no_cover
 async def test_a_stream_keeps_up_with_bursts_and_loses_nothing(kind: Kind) -> None:
     hub = a_hub(history=20_000)
     market = Market(hub)

@@ -343,6 +343,7 @@ def test_the_shortfall_is_never_below_the_value_at_risk(r: list[float], level: f
     )
 
 
+@pytest.mark.no_cover
 def test_filtered_forecasts_of_garch_prices_keep_their_promise() -> None:
     rng = np.random.default_rng(12)
     variance, returns = 1e-4, []

@@ -59,6 +59,7 @@ def test_filtered_forecasts_of_the_running_engine_keep_their_promise(seed: int) 
     assert kupiec(len(hits), sum(hits), 0.01).p_value > 0.05
 
 
+@pytest.mark.no_cover
 async def test_filtered_forecasts_of_the_live_service_keep_their_promise(tmp_path: Path) -> None:
     settings = a_settings(
         "",
@@ -154,6 +155,7 @@ async def _up(client: httpx.AsyncClient) -> None:
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.no_cover
 async def test_a_killed_process_comes_back_with_what_it_was_told_and_what_it_halted(
     tmp_path: Path, port: int
 ) -> None:

@@ -32,6 +32,7 @@ def test_garch_squares_remember_as_the_formula_says() -> None:
     assert np.corrcoef(squares[:-1], squares[1:])[0, 1] == pytest.approx(first, abs=0.03)
 
 
+@pytest.mark.no_cover
 def test_gjr_returns_have_the_long_run_variance_of_the_formula() -> None:
     returns = returns_of(GjrGarch(omega=1e-6, alpha=0.02, gamma=0.08, beta=0.84, nu=10.0))
 
@@ -39,6 +40,7 @@ def test_gjr_returns_have_the_long_run_variance_of_the_formula() -> None:
     assert returns.mean() == pytest.approx(0.0, abs=4 * sqrt(1e-5 / STEPS))
 
 
+@pytest.mark.no_cover
 def test_student_draws_have_variance_one_and_the_kurtosis_of_their_law() -> None:
     rng = Random(9)
     draws = np.array([student(10.0, rng) for _ in range(100_000)])

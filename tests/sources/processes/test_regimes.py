@@ -12,6 +12,7 @@ def returns_of(process: Regimes, steps: int) -> np.ndarray:
     return np.diff(np.log([100.0, *islice(process.prices(100.0, Random(3)), steps)]))
 
 
+@pytest.mark.no_cover
 def test_the_variance_is_the_mean_over_the_time_spent_in_each_state() -> None:
     returns = returns_of(Regimes(sigma=0.5, stay_calm=0.98, stay_wild=0.95, dt=0.01), 200_000)
 

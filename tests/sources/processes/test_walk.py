@@ -55,6 +55,7 @@ def test_the_steps_of_a_walk_far_from_zero_are_those_of_the_plain_formula() -> N
     assert list(islice(Walk().prices(70_400.0, Random(3)), 2000)) == plain
 
 
+@pytest.mark.no_cover
 def test_the_walk_has_the_built_in_autocorrelation_of_one_half() -> None:
     prices = list(islice(Walk().prices(1e9, Random(5)), 200_001))
     steps = np.array([after - before for before, after in pairwise(prices)])
