@@ -191,6 +191,28 @@ def test_a_strategy_that_fails_now_and_then_stays_and_its_failures_are_counted(
     assert result.failed == ()
 
 
+BOOKWORM = """
+class Bookworm:
+    def __init__(self):
+        self.books = 0
+
+    def decide(self, fact):
+        if type(fact).__name__ == "BookUpdate":
+            assert fact.symbol == "TCS" and (fact.bids or fact.asks)
+            self.books += 1
+        assert self.books <= 5, "enough"
+"""
+
+
+def test_an_agent_that_asks_for_books_is_shown_those_of_its_symbols(tmp_path: Path) -> None:
+    file = tmp_path / "bookworm.py"
+    file.write_text(BOOKWORM)
+    given = {"strategy": f"{file}:Bookworm", "symbols": ["TCS"], "events": ["tick", "book"]}
+    _, result = ran(a_config(60, agents={"bookworm": given}))
+
+    assert "AssertionError('enough')" in result.bot("bookworm").failure
+
+
 THIEF = """
 from bots.strategy import buy
 from msgspec.structs import replace
