@@ -603,11 +603,11 @@ def test_keys_that_nobody_could_use_are_refused_and_not_told(text: str) -> None:
 
 async def test_orders_beyond_the_pace_are_told_to_come_later(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS, orders_per_s=3.0) as market:
-        answers = await asyncio.gather(*(market.order() for _ in range(6)))  # in one moment
+        answers = await asyncio.gather(*(market.order() for _ in range(40)))  # in one moment
         other = await market.order(account="bob")
         refused = [one for one in answers if one.status_code != 200]
         assert (await market.get("/accounts/ann")).status_code == 200
-    assert 3 <= len(answers) - len(refused) < 6
+    assert 3 <= len(answers) - len(refused) < 40
     check_problem(refused[0], 429, "too-many-orders")
     assert int(refused[0].headers["retry-after"]) >= 1
     assert other.status_code == 200
