@@ -9,7 +9,7 @@ replayed to whoever was away.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from exchange.candles import INTERVALS, LENGTHS, NAMES, Bar, CandleBuilder, plain
+from exchange.candles import INTERVALS, LENGTHS, NAMES, Bar, CandleBuilder, end_of, plain
 from exchange.history_file import CandleKey
 from market.events import Candle, Fact, Tick
 from market.streaming import Variants
@@ -69,9 +69,10 @@ class CandleStream:
             forming.waiting.append(tick)
             forming.last = time
             return ()
+        begins = time >= forming.until
         late = self._turn(forming.settle(), tick)
         self._changed.add(tick.symbol)
-        forming.last, forming.until = forming.builder.span
+        forming.last, forming.until = (time, end_of(time)) if begins else forming.builder.span
         return late
 
     def _turn(self, builder: CandleBuilder, tick: Tick) -> Sequence[CandleKey]:

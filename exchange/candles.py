@@ -141,7 +141,7 @@ class Bar:
         return Candle(
             symbol=symbol,
             interval=NAMES[length],
-            time=moment(self.time),
+            time=datetime.fromtimestamp(self.time // SECOND, UTC),  # it is a whole second
             open=self.open,
             high=self.high,
             low=self.low,
@@ -216,7 +216,7 @@ class CandleBuilder:
         if self._shortest is None:
             return _EVER, _EVER
         newest = moment(self._shortest.close_at)
-        return newest, _end(newest)
+        return newest, end_of(newest)
 
     def _begin(self, shortest: Bar | None) -> None:
         self._bars[0] = self._shortest = shortest
@@ -328,14 +328,14 @@ def _runs(ticks: Iterable[Tick]) -> Iterator[list[Tick]]:
         if not last <= tick.time < until:
             if run:
                 yield run
-            run, until = [], _end(tick.time)
+            run, until = [], end_of(tick.time)
         last = tick.time
         run.append(tick)
     if run:
         yield run
 
 
-def _end(at: datetime) -> datetime:
+def end_of(at: datetime) -> datetime:
     """Return the end of the second of a time."""
     begin = at.replace(microsecond=0)
     return begin + _SECOND if begin < _LAST else _EVER
