@@ -14,7 +14,7 @@ from tests.charts.axe import GRAVE, findings
 from tests.charts.pages import DESK, PATIENCE_MS, PHONE, drawn, opened, ready, until, word
 from tests.e2e.processes import Market
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 LOOK = (Path(__file__).parent / "accessibility.js").read_text()
 STUDY = "/study?symbol=BTC&interval=1s"
 Color = tuple[float, float, float, float]

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 from tests.charts.pages import NOTHING, PATIENCE_MS, asked, drawn, live, opened, ready, until, word
 from tests.e2e.processes import Market
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def nobody_looks(running: Market) -> None:

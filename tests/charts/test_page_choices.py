@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.charts.pages import drawn, live, opened, ready, until, word
 from tests.e2e.processes import Market
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def remembering(origin: str, **wishes: Any) -> dict[str, Any]:

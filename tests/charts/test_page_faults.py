@@ -9,7 +9,7 @@ from tests.charts.pages import PATIENCE_MS, live, opened, ready, until, word
 from tests.e2e.processes import Market
 from tests.streams import a_client
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_source_that_stops_is_called_stale_in_words(

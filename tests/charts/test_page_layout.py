@@ -20,7 +20,7 @@ from tests.charts.pages import (
 from tests.e2e.processes import Market
 from tests.streams import a_client
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 SIZES = (DESK, (1280, 800), (1100, 800), (901, 720), PHONE, (320, 640))
 EDGES = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
 CUT = "cells => cells.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"

@@ -7,7 +7,7 @@ from tests.charts.pages import PATIENCE_MS, asked, live, opened, ready
 from tests.e2e.processes import Market
 from tests.streams import a_client
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def far_below(price: float, *, places: int | None = None) -> float:

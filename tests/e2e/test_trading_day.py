@@ -37,7 +37,6 @@ async def a_day_is_over(client: httpx.AsyncClient, running: Market) -> None:
 
 
 @pytest.mark.no_cover
-@pytest.mark.timeout(240)
 async def test_the_investor_wins_and_the_hamster_loses(tmp_path: Path) -> None:
     with market(tmp_path, TICK_INTERVAL_S="0.005", SEED="22", STATUS_S="1") as running:
         running.start()
@@ -144,7 +143,6 @@ async def kill_the_exchange(client: httpx.AsyncClient, running: Market, proof: P
 
 
 @pytest.mark.no_cover
-@pytest.mark.timeout(240)
 async def test_each_process_may_die_and_the_others_go_on(tmp_path: Path) -> None:
     with market(tmp_path, TICK_INTERVAL_S="0.01", STATUS_S="1", HEARTBEAT_S="1") as running:
         running.start()

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pytest
 from structlog.testing import capture_logs
 
 from tests.described import broken_promises
@@ -14,7 +13,6 @@ MORE_CHECKS = (
 )
 
 
-@pytest.mark.timeout(240)
 async def test_answers_are_as_the_document_says_whatever_is_asked(tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with a_market(tmp_path, stale_after_s=3600.0) as market:

@@ -55,7 +55,7 @@ async def test_20_000_ticks_a_second_all_reach_a_reader_that_comes_and_goes(
     async with a_market(tmp_path, TCS, history=100_000) as market:
         reading = asyncio.create_task(follow(market, TICKS + 1))
         await push(market)
-        seqs = await asyncio.wait_for(reading, 100)
+        seqs = await asyncio.wait_for(reading, 200)
         source = market.exchange.merging.sources[TCS]
     assert seqs == [*range(1, TICKS + 2)]
     assert source.faults == source.lost_ticks == 0

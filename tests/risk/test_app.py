@@ -340,7 +340,6 @@ async def test_the_document_is_valid_and_every_route_is_in_it(tmp_path: Path) ->
     assert routes == {(method.upper(), path) for path, each in paths.items() for method in each}
 
 
-@pytest.mark.timeout(240)
 async def test_answers_are_as_the_document_says_whatever_is_asked(tmp_path: Path) -> None:
     async with (
         an_exchange() as (exchange, url),

@@ -91,7 +91,6 @@ def test_the_same_scenario_holds_simulated() -> None:
     assert result.failed == ()
 
 
-@pytest.mark.timeout(60)
 async def test_orders_of_a_live_scenario_keep_their_order_and_an_account_its_terms(
     env: Environment,
 ) -> None:

@@ -91,7 +91,6 @@ def grown(config: RunConfig) -> list[str]:
 
 
 @pytest.mark.no_cover
-@pytest.mark.timeout(120)
 def test_nothing_that_a_run_holds_grows_with_its_length() -> None:
     agents = {name: {"symbols": ["BTC"]} for name in ("investor", "hamster", "noise")}
     event = {"do": "order", "at_s": 9, "symbol": "BTC", "side": "buy", "quantity": 1}
