@@ -35,7 +35,7 @@ async def browser(browser_path: str) -> AsyncIterator[Browser]:
 def running(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     """The real processes but the bots, five ticks a second; what a test ends it starts again."""
     folder: Path = tmp_path_factory.mktemp("market")
-    settings = {"TICK_INTERVAL_S": "0.2", "SEED": "7", "STALE_AFTER_S": "3"}
+    settings = {"TICK_INTERVAL_S": "0.2", "SEED": "7", "STALE_AFTER_S": "5"}
     with market(folder, **settings) as started:
         started.start(*(name for name in COMMANDS if not name.startswith("bot-")))
         yield started
