@@ -10,6 +10,7 @@ from market.wire import chunk
 
 BATCH_BYTES: Final = 256 * 1024
 BLOCK_EVENTS: Final = 512
+BURST_EVENTS: Final = 2048
 KEPT_BYTES: Final = 8 * 1024 * 1024
 ENTRY_BYTES: Final = 256  # about what a batch costs beside its bytes
 SHARED_BYTES: Final = 16 * BATCH_BYTES
@@ -54,15 +55,27 @@ class Batches:
         head = self._ring.head
         if head - after > BLOCK_EVENTS and wishes.conflate_ms is None:
             return self._block(wishes, after)
+        return self._to(wishes, after, head if upto is None else upto)
+
+    def burst(self, wishes: Filter, after: int) -> Batch | None:
+        """Return all that follows event ``after``, for who keeps up; None when it is too much."""
+        head = self._ring.head
+        if head - after > BURST_EVENTS:
+            return None
+        found = self._to(wishes, after, head)
+        return found if len(found.data) <= BATCH_BYTES else None
+
+    def _to(self, wishes: Filter, after: int, upto: int) -> Batch:
+        """Return what follows event ``after``, up to ``upto``; kept until something new comes."""
+        head = self._ring.head
         if self._shared_at != head or self._shared_bytes > SHARED_BYTES:
             self._shared.clear()
             self._shared_at, self._shared_bytes = head, 0
-        end = head if upto is None else upto
-        place = ref(wishes), after, end
+        place = ref(wishes), after, upto
         found = self._shared.get(place)
         if found is None:
             make = self._joined if wishes.conflate_ms is None else self._newest
-            found = self._shared[place] = make(wishes, after, end)
+            found = self._shared[place] = make(wishes, after, upto)
             self._shared_bytes += len(found.data)
         return found
 

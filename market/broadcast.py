@@ -3,7 +3,8 @@
 sse-starlette spends four tasks, a generator and a cancel scope on each reader, and wakes them one
 by one. Here the hub drives: after a burst of events each reader that keeps up is handed the same
 chunk, straight on its connection's transport. A reader that does not keep up is left alone until
-its connection has room again, and costs no more than one batch of bytes meanwhile.
+its connection has room again, and costs no more than one batch of bytes meanwhile. A large chunk
+is lent to them by the kernel instead of being copied for each; see `market.spool`.
 
 What that is worth, the same hub behind both, in one run of `benchmarks/fanout.py` on one core:
 
@@ -27,25 +28,29 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from market.batch import BLOCK_EVENTS, Batch
+from market.batch import Batch
 from market.connection import OUTLET, Connection
 from market.filter import Filter
 from market.reader import Reader
+from market.spool import LENT_BYTES, Spool
 from market.streaming import HEADERS, MEDIA_TYPE, StreamEndpoint
 from market.wire import chunk, comment
 
 SWEEP_S: Final = 0.5
 BATCHES_A_TURN: Final = 8
+PLACES: Final = 64
+"""Whose batches are kept at hand through a turn."""
 
 
 class Outlet:
     """One reader on its connection."""
 
-    __slots__ = ("blocked_since", "connection", "reader", "write")
+    __slots__ = ("blocked_since", "connection", "fd", "reader", "write")
 
     def __init__(self, reader: Reader, connection: Connection) -> None:
         self.reader, self.connection = reader, connection
         self.write = connection.transport.write
+        self.fd: int = connection.transport.get_extra_info("socket").fileno()
         self.blocked_since: float | None = None
 
     def end(self) -> None:
@@ -64,6 +69,7 @@ class Broadcast(StreamEndpoint):
         self._windows: set[int] = set()
         self._flush_is_due = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._spool = Spool()
         self.hub.listen(self._wake)
 
     async def respond(self, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,6 +118,7 @@ class Broadcast(StreamEndpoint):
             for timer in self._timers.values():
                 timer.cancel()
             self._timers.clear()
+            self._spool.close()
 
     def _group(self, outlet: Outlet) -> set[Outlet]:
         window = outlet.reader.wishes.conflate_ms
@@ -142,6 +149,7 @@ class Broadcast(StreamEndpoint):
         """Give every reader that keeps up what is new."""
         self._flush_is_due = False
         self.hub.commit()
+        self._spool.turn()
         shared: dict[tuple[Filter, int], Batch | None] = {}
         for outlet in tuple(self._outlets):
             if outlet.blocked_since is None:
@@ -153,13 +161,21 @@ class Broadcast(StreamEndpoint):
         reader = outlet.reader
         place = reader.wishes, reader.cursor
         if place not in shared:
-            shared[place] = self._last_batch(*place)
+            if len(shared) >= PLACES:
+                shared.clear()
+            shared[place] = self.hub.burst(*place)
         batch = shared[place]
         if batch is None or not reader.follow(batch):
             self._push(outlet)
         elif batch.data:
             self.bytes_sent += len(batch.data)
-            outlet.write(batch.chunk)
+            self._send(batch.chunk, outlet)
+
+    def _send(self, chunk: bytes, outlet: Outlet) -> None:
+        """Write to one reader what others get too: much of it without a copy of its own."""
+        sent = self._spool.send(chunk, outlet.fd) if len(chunk) in LENT_BYTES else 0
+        if sent < len(chunk):
+            outlet.write(memoryview(chunk)[sent:] if sent else chunk)
 
     def _open_windows(self) -> None:
         """Let what is new be collected, for the readers that want the latest alone."""
@@ -170,13 +186,6 @@ class Broadcast(StreamEndpoint):
                 self._windows.add(window)
                 loop = asyncio.get_running_loop()
                 loop.call_later(window / 1000, self._end_window, window)
-
-    def _last_batch(self, wishes: Filter, after: int) -> Batch | None:
-        """Return what takes a reader from here to the head in one write, if one is enough."""
-        hub = self.hub
-        if hub.closed or hub.head - after > BLOCK_EVENTS or after + 1 < hub.oldest:
-            return None
-        return hub.batch(wishes, after)
 
     def _end_window(self, window: int) -> None:
         self._windows.discard(window)
@@ -200,7 +209,7 @@ class Broadcast(StreamEndpoint):
         batch = outlet.reader.take_batch()
         if batch.data:
             self.bytes_sent += len(batch.data)
-            outlet.write(batch.chunk)
+            self._send(batch.chunk, outlet)
         if outlet.reader.ended:
             outlet.end()
 

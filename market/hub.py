@@ -191,6 +191,13 @@ class Hub:
         self.commit()
         return self._batches.after(wishes, after, upto)
 
+    def burst(self, wishes: Filter, after: int) -> Batch | None:
+        """Return all that follows event ``after``, if one write takes a reader to the head."""
+        if self.closed or after + 1 < self.oldest:
+            return None
+        self.commit()
+        return self._batches.burst(wishes, after)
+
     def gap(self, since: str, after: int, wishes: Filter, reason: str) -> tuple[bytes, int]:
         """Return the frames that tell of a gap, and the place to read on from."""
         self.commit()

@@ -80,14 +80,36 @@ def test_readers_at_one_place_with_one_filter_are_handed_the_very_same_chunk() -
     assert first.endswith(b"data: {}\n\n\r\n")
 
 
-async def test_a_burst_is_one_write() -> None:
-    hub = a_hub()
+@pytest.mark.parametrize("count", [1, 100, 512, 513, 1500])
+async def test_a_burst_is_one_write(count: int) -> None:
+    hub = a_hub(history=10_000)
     async with served(hub) as on, asked(on.url()) as one:
         await one.chunk()
-        Market(hub).run(100)
+        Market(hub).run(count)
         chunk = await one.chunk()
 
-    assert chunk.count(b"event: tick\n") == 100
+    assert chunk.count(b"event: tick\n") == count
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_readers_that_are_lent_the_same_bytes_get_each_event_once_however_they_keep_up(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def read() -> list[list[int]]:
+        hub = a_hub(history=100_000)
+        async with served(hub, settings=PATIENT) as on, AsyncExitStack() as held:
+            answers = [await held.enter_async_context(asked(on.url())) for _ in range(6)]
+            await eventually(lambda: len(endpoint(on)._outlets) == 6)
+            await publish(Market(hub), 24_000, burst=600)
+            # those that come last have been slow for long
+            read = [await one.until(is_tick(24_000)) for one in answers]
+            assert endpoint(on)._spool.lent > 0
+        return [[block.n for block in blocks if block.event == "tick"] for blocks in read]
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        got = runner.run(read())
+
+    assert got == [[*range(1, 24_001)]] * 6
 
 
 async def test_a_burst_that_is_longer_than_the_history_is_told_as_a_gap() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.batch import BATCH_BYTES, SHARED_BYTES
+from market.batch import BATCH_BYTES, BURST_EVENTS, SHARED_BYTES
 from market.filter import Filter
 from market.hub import Hub
 from market.reader import Reader
@@ -304,6 +304,41 @@ def test_what_is_shared_while_nothing_is_published_stays_bounded() -> None:
         sum(len(batch.data) for batch in hub._batches._shared.values())
         < SHARED_BYTES + 2 * BATCH_BYTES
     )
+
+
+def test_a_burst_is_whole_or_not_there() -> None:
+    hub = a_hub(history=5000)
+    market, wishes = Market(hub), hub.filter()
+    nothing = hub.burst(wishes, 0)
+    assert nothing is not None
+    assert (nothing.data, nothing.events, nothing.upto) == (b"", 0, 0)
+
+    market.run(BURST_EVENTS)
+    whole, later = hub.burst(wishes, 0), hub.burst(wishes, 1000)
+    assert whole is not None
+    assert (whole.events, whole.upto) == (BURST_EVENTS, hub.head)
+    assert later is not None
+    assert whole.data.endswith(later.data)
+    assert hub.burst(wishes, 0) is whole
+
+    market.run(1)
+    assert hub.burst(wishes, 0) is None, "too many"
+    market.run(5000)
+    assert hub.burst(wishes, hub.oldest - 2) is None, "overtaken"
+    assert hub.burst(wishes, hub.head - 1) is not None
+    hub.close()
+    assert hub.burst(wishes, hub.head - 1) is None, "the farewell is each reader's own"
+
+
+def test_a_burst_of_large_events_is_not_there() -> None:
+    hub = a_hub(history=5000)
+    wishes = hub.filter(kinds=["book"])
+    for _ in range(BURST_EVENTS):
+        hub.publish(a_book())
+
+    assert sum(map(len, hub.ring.frames)) > BATCH_BYTES
+    assert hub.burst(wishes, 0) is None
+    assert hub.burst(wishes, hub.head - 10) is not None
 
 
 def test_one_write_is_bounded_whatever_is_due() -> None:
