@@ -117,14 +117,14 @@ function chooseInterval(interval) {
 // -- panels -----------------------------------------------------------------------------------
 
 painter.add(["status", "clock", "link", "source", "tick"], TABLES, () => drawState(store, state, wishes.symbol, painter.paused));
-painter.add(["account", "risk", "status"], 2, () => drawFigures(store));
+painter.add(["account", "status"], 2, () => drawFigures(store));
 painter.add(["tick", "spark", "source", "instrument", "trading", "clock"], TABLES, () => watchlist.draw(wishes.symbol));
 painter.add(["tick", "source", "instrument", "trading", "clock"], TABLES, drawHead);
 painter.add(["book", "orders", "instrument"], TABLES, () => ladder.draw(wishes.symbol, ticket.account));
 painter.add(["trade"], TABLES, () => drawTape(store, wishes.symbol));
 painter.add(["account", "link"], 2, () => drawAccounts(store));
 painter.add(["equity", "account"], 1, () => equity.draw());
-painter.add(["risk", "link", "clock"], 1, () => risk.draw());
+painter.add(["risk", "link", "clock"], 2, () => risk.draw());
 painter.add(["event"], TABLES, () => drawEvents(store, level));
 painter.add(["orders", "account", "instrument"], TABLES, () => ticket.draw());
 painter.add(["candles", "instrument"], CHARTS, drawChart);

@@ -17,6 +17,7 @@ export class RiskPanel {
 
   draw() {
     this.choices();
+    this.strip();
     const report = this.store.risk.get(this.chosen);
     const link = this.store.link.get("risk");
     write($("risk-note"), note(report, link, this.store.now()));
@@ -27,6 +28,13 @@ export class RiskPanel {
     this.limits(report);
     const shares = Object.entries(report?.contributions ?? {}).sort((a, b) => (a[0] < b[0] ? -1 : 1));
     bars($("contributions"), shares.map(([symbol, share]) => ({ name: symbol, share, text: percent(share) })));
+  }
+
+  /** The strip has the default portfolio's; drawn with the panel, so that the two never differ. */
+  strip() {
+    const report = this.store.risk.get("default");
+    write($("strip-var"), ofValue(report, report?.value_at_risk["0.99"]));
+    write($("strip-es"), ofValue(report, report?.expected_shortfall["0.99"]));
   }
 
   choices() {
@@ -56,6 +64,10 @@ function note(report, link, now) {
   if (now - report.heard > OLD_S) return `Old: the last report of it came ${age(now - report.heard)} ago`;
   const words = { live: "Live", warming: "Warming up: too few returns yet", stale: "STALE: a price it needs is old" };
   return `${words[report.state] ?? report.state} · ${money(report.samples)} returns`;
+}
+
+function ofValue(report, amount) {
+  return report?.value && amount ? loss(report, amount) : "–";
 }
 
 function loss(report, amount) {

@@ -1,7 +1,7 @@
 // The strip: is what the page shows true right now, and what is it all worth?
 
 import { $, tone, write } from "./dom.js";
-import { age, money, moved, percent, rounded } from "./format.js";
+import { age, money, moved, rounded } from "./format.js";
 
 const MARKS = { wait: "○", live: "●", stale: "▲", lost: "■", pause: "‖" };
 
@@ -48,10 +48,6 @@ export function drawFigures(store) {
   write($("total-equity"), any ? money(equity) : "–");
   write($("total-profit"), any ? moved(profit) : "–");
   tone($("total-profit"), rounded(profit));
-  const risk = store.risk.get("default");
-  const share = (loss) => (risk?.value && loss ? `${money(loss)} · ${percent(loss / risk.value)}` : "–");
-  write($("strip-var"), share(risk?.value_at_risk["0.99"]));
-  write($("strip-es"), share(risk?.expected_shortfall["0.99"]));
   const { lag_ms: lag, rate, missed } = store.status;
   write($("strip-lag"), lag === null || lag === undefined ? "–" : `${money(lag, lag < 10 ? 1 : 0)} ms`);
   write($("strip-rate"), money(rate ?? 0, rate < 10 ? 1 : 0));

@@ -114,6 +114,26 @@ async def test_old_figures_are_called_old(browser: Browser, running: Market) -> 
         await expect(page.locator("#bots-aside")).to_have_text("old: the exchange does not answer")
 
 
+async def test_the_strip_is_drawn_with_the_risk_panel_whose_figures_it_has(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await until(page, "sandpit.store.risk.get('default')?.value_at_risk['0.99']")
+        await cut(page)
+        shown = await page.evaluate(
+            """() => {
+                sandpit.store.risk.get('default').value_at_risk['0.99'] = 12345;
+                const [panel, ...others] = sandpit.painter.panels.filter(p => p.kinds.has('risk'));
+                panel.draw();
+                const text = id => document.getElementById(id).textContent;
+                return [others.length, text('strip-var'), text('var-99')];
+            }"""
+        )
+    assert shown[0] == 0
+    assert shown[1] == shown[2]
+    assert shown[1].startswith("12,345 · ")
+
+
 async def test_a_source_that_never_sent_a_price_has_no_age(
     browser: Browser, running: Market
 ) -> None:
