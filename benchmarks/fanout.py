@@ -237,7 +237,12 @@ def idle_kib(peer: Peer, readers: int = 1000) -> float:
 
 
 def fairness_ms(peer: Peer, deliveries: float, seconds: float) -> float:
-    """Return how far behind the fastest of 1 000 readers the slowest ever was."""
+    """Return how far behind the fastest of 1 000 readers the slowest ever was.
+
+    It is infinite when a reader did not get everything, or no rate was sustained to measure it at.
+    """
+    if not deliveries:
+        return float("inf")
     with stand(peer, 1000) as stood:
         outcome, _ = stood.run(deliveries / 1000, seconds, sweep=True)
     return 1000 * outcome.spread_s if outcome.complete else float("inf")

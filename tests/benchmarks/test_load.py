@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.fanout import fairness_ms
 from benchmarks.peers.load import Load, Outcome
 from benchmarks.peers.reader import Buffer, Chunks, LostError, Reader
 from benchmarks.peers.server import Peer, Server, python
@@ -150,3 +151,7 @@ def test_a_server_that_refuses_is_told() -> None:
     near, far = socket.socketpair()
     with near, far, pytest.raises(LostError, match="503"):
         take(Reader(near), Buffer(), b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+
+
+def test_where_nothing_was_sustained_nobody_is_fair() -> None:
+    assert fairness_ms(Peer("none", ("false",), {}), 0.0, 1.0) == float("inf")
