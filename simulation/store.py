@@ -90,9 +90,12 @@ class Store:
             )
 
     def results(self, config: str) -> Iterator[RunResult]:
-        """Yield the results of a configuration, by seed."""
+        """Yield the results of a configuration, by seed; ConfigError for one that is spoiled."""
         found = self._connection.execute(
-            "SELECT result FROM runs WHERE config = ? ORDER BY seed", (config,)
+            "SELECT seed, result FROM runs WHERE config = ? ORDER BY seed", (config,)
         )
-        for (body,) in found:
-            yield _DECODER.decode(body)
+        for seed, body in found:
+            try:
+                yield _DECODER.decode(body)
+            except msgspec.DecodeError as error:
+                raise ConfigError(f"the result of seed {seed} is spoiled: {error}") from error

@@ -1,6 +1,8 @@
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +139,16 @@ def test_a_file_that_is_no_store_is_said_so(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="not a database"):
         Store(path)
+
+
+def test_a_spoiled_result_is_said_with_its_seed(tmp_path: Path) -> None:
+    config = a_config(2, agents={})
+    with Store(tmp_path / "results.sqlite") as store:
+        sweep(config, [1, 2], store, Here())
+    with closing(sqlite3.connect(tmp_path / "results.sqlite")) as connection, connection:
+        connection.execute("UPDATE runs SET result = '{broken' WHERE seed = 2")
+    with (
+        Store(tmp_path / "results.sqlite") as store,
+        pytest.raises(ConfigError, match="the result of seed 2 is spoiled"),
+    ):
+        list(store.results(config.digest))
