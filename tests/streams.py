@@ -22,7 +22,7 @@ from market.problems import HANDLERS
 from market.server import ServerSettings, serving, stop_listening
 from market.streaming import StreamEndpoint, StreamSettings
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
