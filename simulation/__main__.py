@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MarketError as error:
         sys.stderr.write(f"simulation: {error}\n")
         return WRONG
+    except BrokenExecutor as error:  # a process of a sweep has died; what was done is kept
+        sys.stderr.write(f"simulation: {error}\n")
+        return FAILED
     except OSError as error:  # a file or a cluster that is not to be had
         sys.stderr.write(f"simulation: {error}\n")
         return WRONG

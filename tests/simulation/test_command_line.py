@@ -67,6 +67,18 @@ def test_a_backtest_takes_a_strategy_file_and_recorded_prices(
     assert main([*ask, "--quiet"]) == 2
 
 
+def test_a_sweep_of_which_a_process_dies_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strategy, file = tmp_path / "deadly.py", tmp_path / "mine.toml"
+    strategy.write_text("import os\nclass Deadly:\n    def decide(self, fact): os._exit(3)\n")
+    file.write_text('days = 0.0002\n[agents.deadly]\nstrategy = "deadly.py:Deadly"\n')
+    ask = ["sweep", str(file), "--seeds", "1..2", "--processes", "1", "--quiet"]
+
+    assert main([*ask, "--results", str(tmp_path / "results.sqlite")]) == 1
+    assert "terminated abruptly" in capsys.readouterr().err
+
+
 def test_what_a_strategy_raises_now_and_then_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
