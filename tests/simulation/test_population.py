@@ -148,7 +148,7 @@ CALM = {
 
 def gates(config: RunConfig) -> tuple[Gate, Gate]:
     """Clusters, and volume with the price, once everybody has found the price."""
-    series = traded(replace(config, days=500 * SECOND), 4, Symbol("BTC"))
+    series = traded(replace(config, days=500 * SECOND), 3, Symbol("BTC"))
     returns, volumes = np.diff(np.log(series.prices)), np.asarray(series.volumes)[1:]
     return clusters(returns[100:]), trade(returns[100:], volumes[100:])
 
