@@ -45,18 +45,35 @@ PLACES: Final = 64
 class Outlet:
     """One reader on its connection."""
 
-    __slots__ = ("blocked_since", "connection", "fd", "reader", "write")
+    __slots__ = ("blocked_since", "connection", "fd", "reader", "transport", "write")
 
     def __init__(self, reader: Reader, connection: Connection) -> None:
         self.reader, self.connection = reader, connection
-        self.write = connection.transport.write
-        self.fd: int = connection.transport.get_extra_info("socket").fileno()
+        self.transport = connection.transport
+        self.write = self.transport.write
+        self.fd: int = self.transport.get_extra_info("socket").fileno()
         self.blocked_since: float | None = None
+
+    def send(self, chunk: bytes, spool: Spool) -> None:
+        """Write what others get too: much of it without a copy of its own."""
+        sent = 0
+        if len(chunk) in LENT_BYTES and self._is_direct:
+            sent = spool.send(chunk, self.fd)
+        if sent < len(chunk):
+            self.write(memoryview(chunk)[sent:] if sent else chunk)
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether what is sent on the socket itself follows all that was written, and goes to it.
+
+        Once a transport is closing, the number of its socket may be another client's.
+        """
+        return not self.transport.is_closing() and self.transport.get_write_buffer_size() == 0
 
     def end(self) -> None:
         """Finish the answer, and hang up when all of it is sent."""
         self.write(b"0\r\n\r\n")
-        self.connection.transport.close()
+        self.transport.close()
 
 
 class Broadcast(StreamEndpoint):
@@ -169,13 +186,7 @@ class Broadcast(StreamEndpoint):
             self._push(outlet)
         elif batch.data:
             self.bytes_sent += len(batch.data)
-            self._send(batch.chunk, outlet)
-
-    def _send(self, chunk: bytes, outlet: Outlet) -> None:
-        """Write to one reader what others get too: much of it without a copy of its own."""
-        sent = self._spool.send(chunk, outlet.fd) if len(chunk) in LENT_BYTES else 0
-        if sent < len(chunk):
-            outlet.write(memoryview(chunk)[sent:] if sent else chunk)
+            outlet.send(batch.chunk, self._spool)
 
     def _open_windows(self) -> None:
         """Let what is new be collected, for the readers that want the latest alone."""
@@ -209,7 +220,7 @@ class Broadcast(StreamEndpoint):
         batch = outlet.reader.take_batch()
         if batch.data:
             self.bytes_sent += len(batch.data)
-            self._send(batch.chunk, outlet)
+            outlet.send(batch.chunk, self._spool)
         if outlet.reader.ended:
             outlet.end()
 
@@ -234,7 +245,7 @@ class Broadcast(StreamEndpoint):
             since = outlet.blocked_since
             if since is not None and now - since > self.settings.send_timeout_s:
                 self.evictions += 1
-                outlet.connection.transport.abort()
+                outlet.transport.abort()
         self._again("sweep", min(SWEEP_S, self.settings.send_timeout_s / 2), self._sweep)
 
     def _again(self, name: str, after_s: float, step: Callable[[], None]) -> None:

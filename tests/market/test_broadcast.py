@@ -5,7 +5,7 @@ import gc
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,8 +13,11 @@ import pytest
 import uvloop
 
 from market.batch import KEPT_BYTES
-from market.broadcast import Broadcast
+from market.broadcast import Broadcast, Outlet
+from market.connection import Connection
+from market.hub import Hub
 from market.server import ServerSettings
+from market.spool import LENT_BYTES, Spool
 from market.streaming import StreamSettings
 from tests.builders import EPOCH, Market, a_hub, a_trade
 from tests.stopwatch import Stopwatch
@@ -110,6 +113,55 @@ def test_readers_that_are_lent_the_same_bytes_get_each_event_once_however_they_k
         got = runner.run(read())
 
     assert got == [[*range(1, 24_001)]] * 6
+
+
+@asynccontextmanager
+async def outlet_of(hub: Hub) -> AsyncIterator[tuple[Outlet, asyncio.StreamReader]]:
+    """Give the outlet of a reader, and what its client gets."""
+    made = asyncio.get_running_loop().create_future()
+
+    class Line(Connection):
+        def __init__(self) -> None:
+            """It is asked for nothing."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            self.transport = transport
+            made.set_result(self)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            """Nobody waits for it."""
+
+    server = await asyncio.get_running_loop().create_server(Line, "127.0.0.1", 0)
+    async with server:
+        client, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        yield Outlet(hub.reader(hub.filter()), await made), client
+        writer.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_is_lent_follows_what_was_written_and_goes_to_nobody_who_has_left(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    data, spool = b"a" * LENT_BYTES.start, Spool()
+    spool.send(data, -1)  # the first who gets them takes none
+
+    async def write() -> tuple[bytes, int, int]:
+        async with outlet_of(a_hub()) as (outlet, client):
+            outlet.write(b"head")
+            outlet.send(data, spool)
+            first = await client.readexactly(4 + len(data))
+            outlet.send(data, spool)
+            lent = spool.lent
+            await client.readexactly(len(data))
+            outlet.transport.abort()
+            outlet.send(data, spool)
+            return first, lent, spool.lent
+
+    with asyncio.Runner(loop_factory=loop) as runner, closing(spool):
+        first, before, after = runner.run(write())
+
+    assert first == b"head" + data
+    assert after == before >= len(data)
 
 
 async def test_a_burst_that_is_longer_than_the_history_is_told_as_a_gap() -> None:
