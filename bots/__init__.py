@@ -6,7 +6,7 @@ from bots.investor import Investor
 from bots.market_maker import MarketMaker
 from bots.noise import Noise
 from bots.position import Position
-from bots.strategy import Strategy, StrategyError, buy, cancel, commands, sell
+from bots.strategy import Strategy, StrategyError, buy, cancel, sell
 
 __all__ = [
     "Blotter",
@@ -19,6 +19,5 @@ __all__ = [
     "StrategyError",
     "buy",
     "cancel",
-    "commands",
     "sell",
 ]

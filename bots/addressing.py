@@ -68,8 +68,8 @@ def _of(command: Any, account: str) -> Command:
     if command.account and command.account != account:
         named = command.account
         raise StrategyError(f"this order is for {named!r:.80}; a bot trades for itself, {account}")
-    addressed: Command = command if command.account else replace(command, account=account)
-    return addressed
+    ours: Command = command if command.account else replace(command, account=account)
+    return ours
 
 
 def _clean(command: Any) -> Any:

@@ -5,20 +5,17 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from bots.addressing import MOST_ORDERS, addressed
 from bots.errors import StrategyError
 from market.events import Fact
 from market.orders import CancelOrder, Command, OrderType, PlaceOrder
 from market.values import Side, symbol
 
 __all__ = [
-    "MOST_ORDERS",
     "Number",
     "Strategy",
     "StrategyError",
     "buy",
     "cancel",
-    "commands",
     "sell",
 ]
 
@@ -55,16 +52,6 @@ def sell(of: str, quantity: Number, *, price: Number | None = None, **more: Any)
 def cancel(order_id: int) -> CancelOrder:
     """Return the command that takes one's own order back."""
     return CancelOrder(account="", order_id=order_id)
-
-
-def commands(strategy: Strategy, fact: Fact, account: str) -> tuple[Command, ...]:
-    """Return what the strategy orders on ``fact``, for ``account``, which is all it may trade for.
-
-    Raises:
-        StrategyError: it answers what is no order, or one for another account, or more than
-            MOST_ORDERS of them; its own exceptions pass.
-    """
-    return addressed(strategy.decide(fact), account)
 
 
 def _order(

@@ -92,7 +92,7 @@ class Batches:
         return found
 
     def _joined(self, wishes: Filter, after: int, upto: int) -> Batch:
-        """Join the events after ``after``, up to ``upto``: a block of them at most."""
+        """Join the events after ``after``, up to ``upto``."""
         frames = self._ring.wanted(wishes, after, upto)
         return Batch(b"".join(frames), len(frames), upto)
 

@@ -14,6 +14,7 @@ from market.problems import ProblemError
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_NUMBER_LENGTH: Final = 100
+_BOUNDS: Final = frozenset({"exclusiveMinimum", "minimum", "maximum"})
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -118,13 +119,12 @@ def _notes(wanted: Any) -> list[msgspec.Meta]:
 
 def _bounds(wanted: Any) -> Mapping[str, int]:
     """Return the bounds that a type sets to its number, as its schema has them."""
-    notes = [one for one in getattr(wanted, "__metadata__", ()) if isinstance(one, msgspec.Meta)]
     found: dict[str, int] = {}
-    for known in (
-        *(note.extra_json_schema or {} for note in notes),
-        *map(_bounds, get_args(wanted)),
-    ):
-        found |= known
+    for note in _notes(wanted):
+        schema = note.extra_json_schema or {}
+        found |= {name: schema[name] for name in _BOUNDS & schema.keys()}
+    for part in get_args(wanted):
+        found |= _bounds(part)
     return found
 
 

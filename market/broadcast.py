@@ -39,7 +39,7 @@ from market.wire import chunk, comment
 SWEEP_S: Final = 0.5
 BATCHES_A_TURN: Final = 8
 PLACES: Final = 64
-"""Whose batches are kept at hand through a turn."""
+"""Pairs of a filter and a cursor whose batch is kept at hand through a turn."""
 
 
 class Outlet:

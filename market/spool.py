@@ -21,7 +21,9 @@ from typing import Final
 LENT_BYTES: Final = range(16 * 1024, 128 * 1024)
 """Of fewer a copy is as cheap; more than that no socket takes at once."""
 KEPT_BYTES: Final = 8 * 1024 * 1024
-MOST: Final = 64
+"""What the file holds at most, all turns together; it is kept for as long as there is a reader."""
+MOST_CHUNKS: Final = 64
+"""That are known at once."""
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ class Spool:
         """
         lent = self._places.get(id(data))
         if lent is None:
-            if len(self._places) >= MOST:
+            if len(self._places) >= MOST_CHUNKS:
                 self._places.clear()
             self._places[id(data)] = _Lent(data)
             return 0
@@ -86,10 +88,10 @@ class Spool:
         """Return where in the file the bytes are now; -1 when they are not."""
         if sys.platform != "linux" or self._end + len(data) > KEPT_BYTES:
             return -1
-        at, self._end = self._end, self._end + len(data)
         with suppress(OSError):  # there is no memory for it, or such files are not allowed
             if self._file is None:
                 self._file = os.memfd_create("frames")
-            if os.pwrite(self._file, data, at) == len(data):
+            if os.pwrite(self._file, data, self._end) == len(data):
+                at, self._end = self._end, self._end + len(data)
                 return at
         return -1

@@ -163,7 +163,9 @@ class Quotes:
     def _of_print(self, trade: Print, time: datetime) -> Tick | None:
         _check(trade.price, trade.quantity)
         known = self._trade_id
-        if known is not None and trade.trade_id <= known and time <= self._traded_at:
+        if known is not None and (
+            trade.trade_id == known or (trade.trade_id < known and time <= self._traded_at)
+        ):
             self.repeated += 1
             return None
         if known is not None and trade.trade_id > known:

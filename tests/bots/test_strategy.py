@@ -9,31 +9,28 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from bots import Strategy, StrategyError, buy, cancel, commands, sell
-from bots.strategy import MOST_ORDERS
+from bots import Strategy, StrategyError, buy, cancel, sell
+from bots.addressing import MOST_ORDERS, addressed
 from market.errors import InvalidSymbolError
 from market.events import Fact
 from market.orders import AmendOrder, CancelOrder, OrderType, PlaceOrder
 from market.values import Side
-from tests.bots.builders import TCS, a_tick
+from tests.bots.builders import TCS
 
 
-class Answering:
-    """Answers the same, whatever happens."""
+class Idle:
+    """Answers nothing, whatever happens."""
 
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
-
-    def decide(self, fact: Fact) -> Any:
-        return self.answer
+    def decide(self, fact: Fact) -> None:
+        """Nothing is ordered."""
 
 
 def asked(answer: Any) -> Iterable[object]:
-    return commands(Answering(answer), a_tick("10"), "me")
+    return addressed(answer, "me")
 
 
 def test_whoever_decides_is_a_strategy() -> None:
-    assert isinstance(Answering(None), Strategy)
+    assert isinstance(Idle(), Strategy)
     assert not isinstance(object(), Strategy)
 
 

@@ -1,8 +1,9 @@
 """Bytes lent to many sockets: they are what was sent, whatever happens before they are read."""
 
+import resource
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,32 @@ def test_a_turn_keeps_so_much_and_the_next_one_as_much_again(
         spool.send(half[2], -1)
         sent = spool.send(half[2], far.fileno())
         assert received(near, sent) == half[2][:sent] != b""
+
+
+def test_once_there_are_files_to_be_had_again_bytes_are_lent_again(
+    lines: list[tuple[socket.socket, socket.socket]],
+) -> None:
+    (near, far), *_ = lines
+    data = frames(b"a")
+    with closing(Spool()) as spool:
+        with no_more_files():
+            for _ in range(2 * KEPT_BYTES // len(data)):
+                spool.turn()
+                assert [spool.send(data, far.fileno()) for _ in range(2)] == [0, 0]
+        spool.turn()
+        assert [spool.send(data, far.fileno()) for _ in range(2)] == [0, len(data)]
+        assert received(near, len(data)) == data
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_client_that_is_gone_takes_none() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from bots.addressing import addressed
 from bots.catalog import build
-from bots.strategy import StrategyError, commands
+from bots.strategy import StrategyError
 from market.events import Tick, Trade
 from market.orders import Command, PlaceOrder
 from market.values import Side, Symbol
@@ -55,7 +56,7 @@ def test_every_trader_orders_on_the_grid_what_a_strategy_may(kind: str) -> None:
     for number, tick in enumerate(ticks([100 + (n % 7) * 0.5 for n in range(120)])):
         side = Side.BUY if number % 3 else Side.SELL
         for fact in (tick, a_trade_at(f"{tick.price + number % 5}", side)):
-            found = commands(trader, fact, "ann")
+            found = addressed(trader.decide(fact), "ann")
             orders += [each for each in found if isinstance(each, PlaceOrder)]
 
     assert orders
@@ -146,27 +147,27 @@ CALM = {
 }
 
 
-def gates(config: RunConfig) -> tuple[Gate, Gate]:
+def gates(config: RunConfig, seed: int) -> tuple[Gate, Gate]:
     """Clusters, and volume with the price, once everybody has found the price."""
-    series = traded(replace(config, days=500 * SECOND), 3, Symbol("BTC"))
+    series = traded(replace(config, days=500 * SECOND), seed, Symbol("BTC"))
     returns, volumes = np.diff(np.log(series.prices)), np.asarray(series.volumes)[1:]
     return clusters(returns[100:]), trade(returns[100:], volumes[100:])
 
 
 @pytest.mark.no_cover
 def test_volatility_clusters_and_volume_moves_with_it_where_traders_make_the_price() -> None:
-    clustered, moved = gates(load(MARKET))
+    found = [gates(load(MARKET), seed) for seed in range(1, 6)]
 
-    assert clustered.passed, clustered
-    assert moved.passed, moved
+    assert sum(clustered.passed for clustered, _ in found) >= 4, found
+    assert all(moved.passed for _, moved in found), found
 
 
 @pytest.mark.no_cover
 def test_volatility_does_not_cluster_where_traders_have_no_nerves() -> None:
-    clustered, moved = gates(without_nerves(load(MARKET)))
+    found = [gates(without_nerves(load(MARKET)), seed) for seed in range(1, 6)]
 
-    assert not clustered.passed, clustered
-    assert moved.passed, moved
+    assert not any(clustered.passed for clustered, _ in found), found
+    assert all(moved.passed for _, moved in found), found
 
 
 def test_with_the_house_off_the_price_is_made_by_the_traders() -> None:

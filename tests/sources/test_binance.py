@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
 from random import Random
@@ -145,6 +145,16 @@ def test_a_time_far_ahead_of_the_clock_is_not_believed_nor_what_it_would_hide() 
 
     found = [(tick.time - now).total_seconds() for tick in ticks if tick is not None]
     assert found == [0, 3600, 3600]
+
+
+def test_a_trade_that_comes_again_is_left_out_whatever_its_time() -> None:
+    quotes, now = Quotes(OF, "BTCUSDT"), datetime.fromtimestamp(BEGIN_MS / 1000, UTC)
+    frame = decode(a_trade(7, T=BEGIN_MS + 10**12))
+    assert isinstance(frame, Print)
+
+    assert quotes.take(frame, now) is not None
+    assert quotes.take(frame, now + timedelta(seconds=1)) is None
+    assert (quotes.made, quotes.repeated) == (1, 1)
 
 
 def test_a_candle_makes_a_tick_whenever_its_volume_has_grown() -> None:
