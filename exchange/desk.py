@@ -55,7 +55,8 @@ class Desk:
         clock: the time of each command; it never goes back.
         tell: told of the facts of each command that the journal has, with its place there.
         publish: told of the books that have changed, once the journal has what changed them.
-        on_failure: called once when the journal fails: nothing true can be answered any more.
+        on_failure: called once when the journal fails or the venue breaks off: nothing true can be
+            answered any more.
         snapshot_every: commands between two snapshots of the venue.
     """
 
@@ -104,10 +105,10 @@ class Desk:
         Raises:
             BusyError: too many commands wait; this one was not looked at.
             RiskLimitError: risk lets the account only reduce its positions, and this does not.
-            JournalError: it could not be kept, or it broke off; whether it will be there after a
-                restart is open.
+            JournalError: it could not be kept, or the venue broke off; whether it will be there
+                after a restart is open.
         """
-        self._check_whole()
+        self.check_whole()
         if self._journal.backlog >= MOST_WAITING:
             raise BusyError(f"{MOST_WAITING} commands wait for the journal")
         await self._check(command)
@@ -128,10 +129,15 @@ class Desk:
         """Return when the journal has all that was decided so far: no answer may outrun it.
 
         Raises:
-            JournalError: it failed.
+            JournalError: it failed, or the venue broke off.
         """
-        self._check_whole()
+        self.check_whole()
         await self._journal.flushed()
+
+    def check_whole(self) -> None:
+        """Raise JournalError when the journal failed or the venue broke off: neither is true."""
+        if self._has_failed:
+            raise JournalError("the journal failed or the venue broke off; it has to be recovered")
 
     def move(self, tick: Tick) -> None:
         """Let the venue know of a price; of several in one turn of the event loop, the newest."""
@@ -150,10 +156,6 @@ class Desk:
         """Return the best levels of a book as they stand; KeyError when the symbol is unknown."""
         levels = self.venue.book(symbol, depth)
         return BookUpdate(symbol=symbol, bids=levels.bids, asks=levels.asks, time=self.venue.time)
-
-    def _check_whole(self) -> None:
-        if self._has_failed:
-            raise JournalError("the journal has failed, and nothing can be kept any more")
 
     async def _check(self, command: AnyCommand) -> None:
         if self.check is None:
@@ -194,23 +196,28 @@ class Desk:
 
     def _take(self, command: AnyCommand) -> tuple[Outcome, "asyncio.Future[None] | None"]:
         time = self._time = max(self._time, self._clock.now())
-        outcome = self._carried_out(command, time)
+        outcome, body = self._carried_out(command, time)
         self.commands += 1
         if not outcome.changed:
             return outcome, None
-        kept = self._journal.append(encode(command), time)
+        kept = self._journal.append(body, time)
         at = self._journal.head
         kept.add_done_callback(lambda done: self._kept(done, at, outcome.facts))
         if self._journal.head.seq - self._saved_at >= self._snapshot_every:
             self.save()
         return outcome, kept
 
-    def _carried_out(self, command: AnyCommand, time: datetime) -> Outcome:
-        """Return the outcome; a venue that broke off halfway is not what its journal leads to."""
+    def _carried_out(self, command: AnyCommand, time: datetime) -> tuple[Outcome, bytes]:
+        """Return the outcome, and the command as the journal keeps it when it changed something.
+
+        A venue that broke off halfway is not what its journal leads to, nor is one that is ahead
+        of it by a command that cannot be written.
+        """
         try:
-            return self.venue.handle(command, time)
+            outcome = self.venue.handle(command, time)
+            return outcome, encode(command) if outcome.changed else b""
         except Exception as error:
-            self._fail(f"{command!r:.300} broke off: {error!r}")
+            self._fail(f"{command!r:.300} broke off: {error!r}", error)
             raise JournalError("the venue broke off; it has to be recovered") from error
 
     def _kept(self, done: "asyncio.Future[None]", at: Head, facts: Sequence[Fact]) -> None:
@@ -235,18 +242,24 @@ class Desk:
         except JournalError as error:
             self._fail(str(error))
 
-    def _fail(self, problem: str) -> None:
-        """Say once that nothing true can be answered any more."""
-        if not self._has_failed:
-            self._has_failed = True
+    def _fail(self, problem: str, cause: Exception | None = None) -> None:
+        """Say once that nothing true can be answered any more; a ``cause`` is the venue's."""
+        if self._has_failed:
+            return
+        self._has_failed = True
+        if cause is None:
             log.critical("journal_failed", problem=problem)
-            self._on_failure()
+        else:
+            log.critical("venue_broke_off", problem=problem, exc_info=cause)
+        self._on_failure()
 
     def _show(self) -> None:
         """Publish the books that have changed since, as soon as the journal has what changed them.
 
         Then look again; what has changed meanwhile waits for the journal together.
         """
+        if self._has_failed:  # what is in the books may have happened by half
+            return
         changes = {symbol: self.venue.book_changes(symbol) for symbol in self.venue.symbols}
         changed = [s for s in changes if self._shown.get(s) != changes[s]]
         self._shown, self._show_is_due = changes, bool(changed)

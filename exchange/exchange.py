@@ -49,7 +49,8 @@ class Exchange:
     Args:
         settings: what it is told from outside.
         clock: the time of everything but the ticks, which bring theirs.
-        on_failure: called when it can't go on, because the journal failed.
+        on_failure: called when it can't go on: the journal failed, the venue broke off, or a part
+            of it ended.
 
     Raises:
         MarketError: the data folder is in use, or what is in it can't be relied on.
@@ -199,7 +200,11 @@ class Exchange:
 
         The snapshot is of now. It is given out when all that led to it is told, and nothing that
         came later: so it fits between two events, whatever goes on meanwhile.
+
+        Raises:
+            JournalError: the journal failed or the venue broke off; nothing is true of it any more.
         """
+        self.desk.check_whole()
         (name,) = wishes.subjects or ("",)
         standing = self._standing(name)
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()

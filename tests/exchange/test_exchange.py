@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,7 +20,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from exchange.api.keys import Keys
-from exchange.chain import Record
+from exchange.chain import JournalError, Record
+from exchange.commands import ConfigureAccount, MoveReference
 from exchange.desk import BusyError, Desk
 from exchange.streams import AccountStream
 from market.errors import MarketError
@@ -338,12 +340,45 @@ async def test_a_venue_that_breaks_off_halfway_ends_and_comes_back_as_journaled(
             market.sources[TCS].tick("29")  # it fills an order that is not known
             await eventually(lambda: market.failures == ["failed"])
             told = await market.get("/accounts/ann")
+            standing = await market.get("/accounts/ann/stream")
             late = await market.order()
     async with a_market(tmp_path, TCS) as market:
         again = (await market.get(f"/orders/{order['order_id']}")).json()
-    assert (told.status_code, late.status_code) == (503, 503)
+    assert [one.status_code for one in (told, standing, late)] == [503, 503, 503]
     assert again == order
-    assert [log["event"] for log in logs if log["log_level"] == "critical"] == ["journal_failed"]
+    (said,) = (log for log in logs if log["log_level"] == "critical")
+    assert said["event"] == "venue_broke_off"
+    assert isinstance(said["exc_info"], LookupError), "the cause has its traceback"
+
+
+async def test_the_books_of_a_venue_that_broke_off_are_not_shown(tmp_path: Path) -> None:
+    async with a_market(tmp_path, TCS) as market:
+        desk, hub = market.exchange.desk, market.exchange.market.hub
+        order = (await market.order(type="limit", price=30)).json()
+        await eventually(lambda: not desk._show_is_due)
+        shown = hub.head
+        with a_slow_disk(market) as go_on:
+            placing = asyncio.create_task(market.order(type="limit", price=20))
+            await eventually(lambda: desk.backlog == 1)
+            del desk.venue.blotter._tickets[order["order_id"]]
+            with pytest.raises(JournalError, match="broke off"):
+                await desk.execute(MoveReference(symbol=TCS, price=Decimal(29)))
+            go_on.set()
+            placed = await placing
+        await market.get("/health")
+        assert hub.head == shown
+    assert placed.status_code == 200
+
+
+async def test_a_command_that_cannot_be_written_ends_the_exchange(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with a_market(tmp_path, TCS) as market:
+            with pytest.raises(JournalError, match="broke off"):
+                await market.exchange.desk.execute(ConfigureAccount(account="\ud800"))
+            assert market.failures == ["failed"]
+    (said,) = (log for log in logs if log["log_level"] == "critical")
+    assert said["event"] == "venue_broke_off"
+    assert isinstance(said["exc_info"], UnicodeError)
 
 
 # --- real processes ---
