@@ -113,8 +113,8 @@ class Gate:
         return refusal
 
     def _too_far(self, order: Order, key: int, total: int) -> Refusal | None:
-        """Return what forbids the price and the lots; a smaller order keeps the price it has."""
-        if order.display and total > order.display * MOST_SLICES:
+        """Return what forbids the price and the lots; a smaller order keeps what it has of both."""
+        if order.display and order.total < total > order.display * MOST_SLICES:
             return Refusal(MISFIT, f"that makes more than {MOST_SLICES} slices of it")
         price = 0 if key == order.key and total <= order.total else abs(key)
         return self._limits.refusal(price, abs(key) or self._likely_price(order.request), total)

@@ -254,6 +254,9 @@ def _replay(venue: Venue, records: Iterable[Record]) -> Iterator[tuple[Record, O
             outcome = venue.handle(decode(record.body), moment(record.time))
         except Exception as error:
             raise JournalError(f"record {record.seq} cannot be carried out: {error!r}") from error
+        if not outcome.changed:  # none is written that changes nothing: what follows would differ
+            why = outcome.refusal.reason if outcome.refusal else "it says again what was said"
+            raise JournalError(f"record {record.seq} was taken once and is refused now: {why}")
         yield record, outcome
 
 

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ from exchange.upkeep import main
 from exchange.venue import Outcome, Venue, digest
 from market.events import Fact
 from market.settings import ROOT
-from tests.exchange.journals import Written, answer, damage, replayed, written
+from tests.exchange.journals import Written, answer, damage, following, replayed, written
 from tests.exchange.venues import NOON, a_charter, an_order
 
 
@@ -269,6 +270,18 @@ def test_a_command_of_another_version_is_named(tmp_path: Path) -> None:
         file.write([record._replace(body=body, link=linked(FIRST_LINK, 1, record.time, body))])
         with pytest.raises(JournalError, match="record 1 cannot be carried out"):
             recover(file)
+
+
+def test_a_command_that_was_taken_and_is_refused_now_is_named(tmp_path: Path) -> None:
+    opening = OpenVenue(charter=a_charter())
+    first = following(Head(), opening, NOON)
+    order = an_order("ann", "buy", "1001", "1", display_quantity=Decimal(1))
+    second = following(Head(first.seq, first.link), order, NOON)
+    with JournalFile(tmp_path / "older.db") as file:
+        file.write([first, second])
+        for read in (recover, verify):
+            with pytest.raises(JournalError, match=r"record 2 was taken once.*1000 slices"):
+                read(file)
 
 
 def test_verify_finds_a_snapshot_that_the_commands_do_not_lead_to(

@@ -2,6 +2,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from exchange.circuit_breaker import CircuitBreaker
 from exchange.rules import Rules
@@ -102,6 +103,20 @@ def test_an_iceberg_comes_in_a_thousand_slices_at_most() -> None:
     assert desk.sell("i", 3000, 100, show=3) == [("accept", "i")]
     assert desk.amend("i", 3001) == [("reject", "i")]
     assert desk.amend("i", 2999) == [("amend", "i", 2999)]
+
+
+def test_an_older_iceberg_of_more_slices_may_be_repriced_and_made_smaller_only() -> None:
+    before, desk = a_desk(), a_desk()
+    before.sell("i", 3000, 100, show=3)
+    state = before.engine.state()
+    (pit,) = state.pits
+    (order,) = pit.orders
+    older = structs.replace(order, shown=1, hidden=2999, display=1)
+    desk.engine.restore(structs.replace(state, pits=(structs.replace(pit, orders=(older,)),)))
+    desk.ids, desk.names = before.ids, before.names
+    assert desk.amend("i", 2999) == [("amend", "i", 2999)]
+    assert desk.amend("i", price=101) == [("amend", "i", 2999)]
+    assert desk.amend("i", 3000) == [("reject", "i")]
 
 
 def test_without_a_reference_the_band_is_around_the_last_trade() -> None:
