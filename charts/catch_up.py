@@ -1,14 +1,15 @@
 """What the exchange's stream does not begin with, asked for until the exchange has told it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 import structlog
 
-from charts.board import Board
+from charts.board import WITHOUT_KEY, Board
 from charts.exchange_client import Archive, ExchangeAwayError, ExchangeClient
 from charts.facts import InstrumentSeen
 from charts.trends import SPARK, Trends
@@ -46,41 +47,53 @@ class CatchUp:
         self._board, self._trends, self._again_s = board, trends, again_s
         self._on_listed = on_listed
         self._exchange, self._archive = exchange, archive
+        self._tasks = asyncio.TaskGroup()
         self._task: asyncio.Task[None] | None = None
         self._questions: tuple[Question, ...] = (self._book, self._trades, self._day, self._past)
         self._troubled = ""
 
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Ask inside, whenever it is begun; a bug in that ends what is inside, too."""
+        async with self._tasks:
+            yield
+            self.rest()
+
     def begin(self) -> None:
         """Ask for all of it."""
         self.rest()
-        self._task = asyncio.create_task(self._run())
+        self._troubled = ""
+        self._task = self._tasks.create_task(self._run())
 
     def rest(self) -> None:
         """Ask for nothing until it is begun again."""
         if self._task is not None:
             self._task.cancel()
 
-    async def stop(self) -> None:
-        """Return when nothing is asked for any more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
     async def _run(self) -> None:
+        settled: set[tuple[Question, str]] = set()
         while True:
-            if await self._is_done():
+            if await self._is_done(settled):
                 return
             await asyncio.sleep(self._again_s)
 
-    async def _is_done(self) -> bool:
-        """Ask for everything once; tell whether no answer is left that may come later."""
-        done = await self._asked(self._instruments())
+    async def _is_done(self, settled: set[tuple[Question, str]]) -> bool:
+        """Ask for what is not settled; tell whether no answer is left that may come later."""
+        done = await self._is_settled(self._instruments, WITHOUT_KEY, settled)
         for symbol in self._board.all("instrument"):
             for question in self._questions:
-                done = await self._asked(question(symbol)) and done
+                done = await self._is_settled(question, symbol, settled) and done
         return done
 
+    async def _is_settled(
+        self, question: Question, symbol: str, settled: set[tuple[Question, str]]
+    ) -> bool:
+        if (question, symbol) not in settled and await self._asked(question(symbol)):
+            settled.add((question, symbol))
+        return (question, symbol) in settled
+
     async def _asked(self, answer: Awaitable[None]) -> bool:
+        """Return whether there was an answer, or that there will be none."""
         try:
             await answer
         except ExchangeAwayError as error:
@@ -90,7 +103,7 @@ class CatchUp:
             return error.status not in _MAY_PASS and error.status < 500
         return True
 
-    async def _instruments(self) -> None:
+    async def _instruments(self, _: str) -> None:
         before = self._board.all("trading")
         listed = await self._exchange.instruments()
         self._on_listed({each.symbol for each in listed})

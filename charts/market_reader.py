@@ -89,10 +89,8 @@ class MarketReader:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        try:
+        async with self._catch_up.asking():
             await self._read()
-        finally:
-            await self._catch_up.stop()
 
     def take(self, fact: Fact) -> None:
         """Put one fact on the board."""

@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from charts.board import Board
 from charts.catch_up import CatchUp, book_shown, trade_shown
@@ -17,7 +19,7 @@ from market.events import BookUpdate
 from market.values import Symbol
 from market.wire import encode
 from tests.charts.builders import START, a_tick, a_trade
-from tests.streams import eventually
+from tests.streams import PATIENCE_S, eventually
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 
@@ -69,8 +71,8 @@ async def table(exchange: Exchange) -> AsyncIterator[Table]:
     async with httpx.AsyncClient(transport=httpx.MockTransport(exchange.answer)) as client:
         asking = ExchangeClient(client, "http://exchange", timeout_s=1.0)
         catch_up = CatchUp(board, asking, Archive(asking), trends, again_s=0.0)
-        yield Table(board, trends, catch_up)
-        await catch_up.stop()
+        async with catch_up.asking():
+            yield Table(board, trends, catch_up)
 
 
 def a_day(open: float, *, days_ago: int = 0) -> dict[str, Any]:
@@ -86,6 +88,42 @@ async def test_what_was_not_answered_is_asked_for_until_it_is() -> None:
         await eventually(lambda: at.board.get("book", "BTC") is not None)
     assert at.board.get("instrument", "BTC")["symbol"] == "BTC"
     assert exchange.asked.count("/instruments") >= 3
+
+
+async def test_what_was_answered_is_not_asked_for_again_with_what_was_not() -> None:
+    exchange = Exchange(failures={"/book/BTC": [429, 503]})
+    async with table(exchange) as at:
+        at.catch_up.begin()
+        await eventually(lambda: at.board.get("book", "BTC") is not None)
+    counts = {path: exchange.asked.count(path) for path in exchange.asked}
+    assert counts == {"/instruments": 1, "/book/BTC": 3, "/trades": 1, "/candles": 1, "/ticks": 1}
+
+
+async def test_a_trouble_that_comes_back_with_another_beginning_is_told_again() -> None:
+    exchange = Exchange(failures={"/book/BTC": [503]})
+    async with table(exchange) as at:
+        with capture_logs() as logs:
+            at.catch_up.begin()
+            await eventually(lambda: exchange.asked.count("/book/BTC") == 2)
+            exchange.failures["/book/BTC"] = [503]
+            at.catch_up.begin()
+            await eventually(lambda: exchange.asked.count("/book/BTC") == 4)
+    told = [entry["problem"] for entry in logs if entry["event"] == "not_caught_up"]
+    assert told == ["HTTP status 503"] * 2
+
+
+async def test_a_bug_in_it_ends_the_reader_that_it_asks_for() -> None:
+    empty = dict[str, None]()
+    exchange = Exchange(meanwhile={"/book/BTC": lambda: empty["nothing"]})
+
+    async def read() -> None:
+        async with table(exchange) as at, asyncio.timeout(PATIENCE_S):
+            at.catch_up.begin()
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as failed:
+        await read()
+    assert failed.group_contains(KeyError)
 
 
 async def test_what_the_exchange_has_not_is_not_asked_for_again_and_hides_nothing_else() -> None:
