@@ -42,6 +42,7 @@ class AccountsReader:
         most: accounts that are followed at once; those a page asks for go first.
         keys: of the accounts, where the exchange asks for them.
         tell: told of what goes wrong, as level, what and text.
+        now: the seconds by which accounts are wanted; they may begin anywhere.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class AccountsReader:
         tell: Callable[[str, str, str], None],
         keys: Mapping[str, str] | None = None,
         silence_s: float = 45.0,
+        now: Callable[[], float] = monotonic,
     ) -> None:
-        self._board, self._client = board, client
+        self._board, self._client, self._now = board, client, now
         self._exchange, self._archive = exchange, archive
         self._most, self._tell, self._silence_s = most, tell, silence_s
         self._keys = keys or {}
@@ -90,9 +92,9 @@ class AccountsReader:
         """Follow an account that a page looks at, as soon as it is open."""
         followed = self._followed.get(account)
         if followed is not None:
-            followed.wanted = monotonic()
+            followed.wanted = self._now()
         elif self._known is not None and account in self._known:
-            self._follow(account, monotonic())
+            self._follow(account, self._now())
 
     def hurry(self) -> None:
         """Ask at once: something has changed."""
@@ -155,7 +157,7 @@ class AccountsReader:
         """Return the accounts to show: those that are followed, then those that moved most."""
         for each in accounts:
             if len(self._followed) < self._most and each.account not in self._followed:
-                self._follow(each.account, 0.0, is_new=each.account in opened)
+                self._follow(each.account, float("-inf"), is_new=each.account in opened)
         accounts.sort(
             key=lambda each: (
                 each.account not in self._followed,
@@ -196,7 +198,7 @@ class AccountsReader:
     def _follow(self, account: str, wanted: float, *, is_new: bool = False) -> None:
         if len(self._followed) >= self._most:
             least = min(self._followed, key=lambda name: self._followed[name].wanted)
-            if monotonic() - self._followed[least].wanted < WANTED_S:
+            if self._now() - self._followed[least].wanted < WANTED_S:
                 return
             self._followed.pop(least).cancel()
         reading = asyncio.create_task(self._read(account, is_new=is_new, place=self._place))

@@ -31,7 +31,7 @@ class Followed:
     looking_back: asyncio.Task[None] | None = None
     rejected: int = 0
     is_read: bool = False
-    wanted: float = 0.0
+    wanted: float = float("-inf")
     acted: float = float("-inf")
     _refused: bool = False
     _untold: int = 0

@@ -67,14 +67,14 @@ class Live:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one page; the route lets GET and HEAD alone through."""
         request = Request(scope, receive)
-        view, version = self.view(request), self._version(request)
+        view, seen = self.view(request), _seen(request)
         if scope["method"] == "HEAD":
             await Response(media_type="text/event-stream", headers=HEADERS)(scope, receive, send)
             return
         address = scope["client"][0] if scope.get("client") else "?"
         self.admission.enter(address)
         try:
-            await self._respond(view, version, scope, receive, send)
+            await self._respond(view, seen, scope, receive, send)
         finally:
             self.admission.leave(address)
 
@@ -105,23 +105,22 @@ class Live:
         return {kind: news for kind, news in found.items() if news}
 
     def _candles(self, view: View, version: int) -> dict[str, Any] | None:
-        if not view.symbol:
+        is_known = any(self._board.get(kind, view.symbol) for kind in ("instrument", "tick"))
+        if not is_known:  # there would be nothing of it however often it is asked for
             return None
         series = self._gallery.want(view.symbol, view.interval)
         return None if series is None else series.since(version)
 
-    def _version(self, request: Request) -> int:
-        given = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
-        known = EventId.parse(given or "")
-        if known is None or known.epoch != self._board.epoch or known.n > self._board.version:
+    def _version(self, seen: EventId | None) -> int:
+        if seen is None or seen.epoch != self._board.epoch or seen.n > self._board.version:
             return 0
-        return known.n
+        return seen.n
 
     async def _respond(
-        self, view: View, version: int, scope: Scope, receive: Receive, send: Send
+        self, view: View, seen: EventId | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         response = EventSourceResponse(
-            self._frames(view, version),
+            self._frames(view, seen),
             headers=HEADERS,
             sep="\n",
             ping=3600,  # the beat keeps the line alive
@@ -133,10 +132,10 @@ class Live:
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-    async def _frames(self, view: View, version: int) -> AsyncIterator[bytes]:
+    async def _frames(self, view: View, last: EventId | None) -> AsyncIterator[bytes]:
         news = asyncio.Event()
         stop = self._board.listen(news.set)
-        epoch, heard = self._board.epoch, float("-inf")
+        epoch, version, heard = self._board.epoch, self._version(last), float("-inf")
         try:
             while not self._board.closed:
                 if epoch != self._board.epoch:
@@ -160,6 +159,11 @@ class Live:
         data = {"time": datetime.now(UTC), "status": self._status(), **found}
         retry_ms = RETRY_MS if kind == "snapshot" else None
         return frame(kind, encode(data), id=EventId(epoch, version), retry_ms=retry_ms)
+
+
+def _seen(request: Request) -> EventId | None:
+    given = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
+    return EventId.parse(given or "")
 
 
 def interval_of(text: str | None) -> str:

@@ -64,7 +64,7 @@ class RiskReader:
 
     def forget(self) -> None:
         """Have risk follow the accounts anew."""
-        self._asked.clear()
+        self._asked = {}  # an answer that is on its way counts for what was before
 
     def take(self, fact: Fact) -> None:
         """Put one fact on the board."""
@@ -110,6 +110,7 @@ class RiskReader:
             await asyncio.sleep(self._look_s)
 
     async def _ask_for(self, account: str, now: float) -> None:
+        asked = self._asked
         try:
             answer = await self._client.get(
                 f"{self._url}/risk", params={"account": account}, timeout=5.0
@@ -119,9 +120,9 @@ class RiskReader:
             self._trouble(type(error).__name__)
         else:
             self._trouble("")
-            if len(self._asked) > 1000:
-                self._asked.clear()
-            self._asked[account] = now
+            if len(asked) > 1000:
+                asked.clear()
+            asked[account] = now
 
     def _trouble(self, problem: str) -> None:
         if problem != self._troubled:

@@ -1,7 +1,8 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from time import monotonic
 
 import httpx
 
@@ -58,12 +59,12 @@ def an_order() -> OrderSeen:
 
 @asynccontextmanager
 async def reading(
-    exchange: Exchange, board: Board, *, most: int = 5
+    exchange: Exchange, board: Board, *, most: int = 5, now: Callable[[], float] = monotonic
 ) -> AsyncIterator[AccountsReader]:
     async with httpx.AsyncClient(transport=httpx.MockTransport(exchange.answer)) as client:
         asking = ExchangeClient(client, "http://exchange", timeout_s=1.0)
         reader = AccountsReader(
-            board, asking, Archive(asking), client, most=most, tell=lambda *_: None
+            board, asking, Archive(asking), client, most=most, tell=lambda *_: None, now=now
         )
         task = asyncio.create_task(reader.run())
         yield reader
@@ -104,3 +105,15 @@ async def test_accounts_that_are_not_answered_are_said_to_be_old() -> None:
         exchange.status = 200
         reader.hurry()
         await eventually(lambda: bool(board.get("link", "accounts")["state"] == "live"))
+
+
+async def test_an_account_that_nobody_looked_at_gives_its_place_though_the_clock_just_began() -> (
+    None
+):
+    exchange, board = Exchange("me", "you"), Board("0000beef")
+    async with reading(exchange, board, most=1, now=lambda: 1.0) as reader:
+        await eventually(lambda: reader.followed == ["me"])
+        reader.want("you")
+        assert reader.followed == ["you"]
+        reader.want("me")
+        assert reader.followed == ["you"]

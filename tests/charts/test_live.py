@@ -11,17 +11,18 @@ from httpx_sse import EventSource, aconnect_sse
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
+from starlette.types import Message
 
 from charts.board import Board
 from charts.exchange_client import Archive, ExchangeClient
 from charts.gallery import Gallery
-from charts.live import Live
+from charts.live import Live, View
 from market.events import State
 from market.problems import ProblemError
 from market.server import ServerSettings, serving
 from market.streaming import StreamSettings
 from tests.charts.builders import PaperMarket, a_tick, a_trade, charts_of, charts_over, down
-from tests.streams import PATIENCE_S, a_client
+from tests.streams import PATIENCE_S, a_client, eventually
 
 
 class Page:
@@ -115,13 +116,29 @@ async def test_a_page_begins_with_a_snapshot_and_goes_on_with_changes() -> None:
     assert "instrument" not in page.messages[-1]
 
 
+@asynccontextmanager
+async def live_of(board: Board) -> AsyncIterator[tuple[Live, list[str]]]:
+    """Give the stream of a board, and what the exchange, which has nothing, is asked for."""
+    asked = list[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(404)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as calls:
+        archive = Archive(ExchangeClient(calls, "http://exchange", timeout_s=PATIENCE_S))
+        gallery = Gallery(archive, stamp=board.change, kept=10, most=2)
+        yield (
+            Live(board, gallery, StreamSettings(), status=dict, rate=10.0, want=lambda _: None),
+            asked,
+        )
+        gallery.drop()
+
+
 async def test_a_page_that_came_before_anything_was_known_is_told_the_first_thing() -> None:
     board = Board("0000beef")
     async with AsyncExitStack() as stack:
-        calls = await stack.enter_async_context(a_client())
-        archive = Archive(ExchangeClient(calls, "http://127.0.0.1:9", timeout_s=PATIENCE_S))
-        gallery = Gallery(archive, stamp=board.change, kept=10, most=2)
-        live = Live(board, gallery, StreamSettings(), status=dict, rate=10.0, want=lambda _: None)
+        live, _ = await stack.enter_async_context(live_of(board))
         app = Starlette(routes=[Route("/live", live, methods=["GET"])])
         url = await stack.enter_async_context(serving(app, ServerSettings(), board.close))
         client = await stack.enter_async_context(client_of(url))
@@ -136,15 +153,54 @@ async def test_a_page_that_came_before_anything_was_known_is_told_the_first_thin
 async def test_a_symbol_may_be_waited_for_until_it_is_known_which_there_are() -> None:
     board = Board("0000beef")
     board.put("tick", "BTC", {"price": 1})
-    async with a_client() as calls:
-        archive = Archive(ExchangeClient(calls, "http://127.0.0.1:9", timeout_s=PATIENCE_S))
-        gallery = Gallery(archive, stamp=board.change, kept=10, most=2)
-        live = Live(board, gallery, StreamSettings(), status=dict, rate=10.0, want=lambda _: None)
+    async with live_of(board) as (live, _):
         request = Request({"type": "http", "query_string": b"symbol=TCS", "headers": []})
         assert live.view(request).symbol == "TCS"
         board.put("instrument", "BTC", {"symbol": "BTC"})
         with pytest.raises(ProblemError):
             live.view(request)
+
+
+async def test_candles_are_asked_for_of_what_is_listed_or_has_a_price_alone() -> None:
+    board = Board("0000beef")
+    async with live_of(board) as (live, asked):
+        view = View("GONE", "5s", "")
+        live.message(view, 0)
+        board.put("instrument", "BTC", {"symbol": "BTC"})
+        live.message(view, 0)
+        await asyncio.sleep(0)
+        assert asked == []
+        board.put("tick", "GONE", {"price": 1})  # by an exchange that lists nothing
+        live.message(view, 0)
+        await eventually(lambda: asked != [])
+
+
+async def test_a_market_that_begins_anew_before_the_first_message_makes_that_a_snapshot() -> None:
+    board, sent = Board("0000beef"), asyncio.Queue[bytes]()
+    for number in range(5):
+        board.put("tick", "BTC", {"price": number})
+    headers = [(b"last-event-id", b"0000beef-5")]
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            board.reset("0000d00d")
+            board.put("tick", "TCS", {"price": 7})
+        else:
+            sent.put_nowait(message["body"])
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with live_of(board) as (live, _):
+        scope = {"type": "http", "method": "GET", "query_string": b"", "headers": headers}
+        page = asyncio.create_task(live(scope, receive, send))
+        async with asyncio.timeout(PATIENCE_S):
+            first = await sent.get()
+        page.cancel()
+        await asyncio.wait([page])
+    assert b"event: snapshot" in first
+    assert b"id: 0000d00d-2" in first
 
 
 async def test_a_storm_of_ticks_is_a_few_messages_a_second() -> None:

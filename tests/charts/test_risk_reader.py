@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -15,9 +15,11 @@ class Risk:
 
     def __init__(self, *statuses: int) -> None:
         self.statuses, self.asked = list(statuses), list[str]()
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.params["account"])
+        self.meanwhile()
         return httpx.Response(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
 
 
@@ -56,3 +58,18 @@ async def test_risk_that_comes_back_is_asked_for_every_account_anew() -> None:
         reader.take(FeedOpened())
         await eventually(lambda: len(risk.asked) == 4)
     assert sorted(risk.asked) == ["me", "me", "you", "you"]
+
+
+async def test_an_answer_of_before_risk_came_back_does_not_count() -> None:
+    risk = Risk(200)
+    async with asking(risk, "me") as reader:
+
+        def come_back() -> None:
+            risk.meanwhile = lambda: None
+            reader.take(FeedOpened())
+
+        risk.meanwhile = come_back
+        await eventually(lambda: len(risk.asked) == 2)
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert risk.asked == ["me"] * 2
