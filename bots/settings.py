@@ -54,7 +54,7 @@ class Settings:
             max_failures=env.read("STRATEGY_MAX_FAILURES", whole(1, 10**9)),
             silence_s=3 * env.read("HEARTBEAT_S", real(0.01, 3600)),
             seed=env.optional("SEED", int),
-            keys=env.optional("API_KEYS", _keys) or {},
+            keys=env.secrets("API_KEYS"),
         )
 
 
@@ -85,9 +85,3 @@ def _amount(env: Environment, prefix: str, of: Instrument) -> Decimal:
         return of.quantity(amount)
     except InvalidValueError as error:
         raise SettingsError(name, str(error)) from error
-
-
-def _keys(text: str) -> dict[str, str]:
-    """The secrets in ``name:secret,...``, by account."""
-    pairs = (word.partition(":") for word in words(text))
-    return {name: secret for name, _, secret in pairs}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from market.server import ServerSettings
-from market.settings import Environment, port, real, whole, words
+from market.settings import Environment, port, real, whole
 from market.streaming import StreamSettings
 
 
@@ -57,11 +57,5 @@ class Settings:
             rate=env.read("CHARTS_RATE", real(0.2, 50)),
             var_limit_pct=env.read("CHARTS_VAR_LIMIT_PCT", real(0.001, 1000)),
             drawdown_limit_pct=env.read("CHARTS_DRAWDOWN_LIMIT_PCT", real(0.001, 100)),
-            keys=env.optional("CHARTS_API_KEYS", _keys) or {},
+            keys=env.secrets("CHARTS_API_KEYS"),
         )
-
-
-def _keys(text: str) -> dict[str, str]:
-    """Return the secrets in ``name:secret,...``, by account."""
-    pairs = (word.partition(":") for word in words(text))
-    return {name: secret for name, _, secret in pairs}

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from exchange.api.keys import parse_keys
+from exchange.api.requests import NAME_IN_WORDS, is_name
 from exchange.commands import Charter
 from exchange.history_file import HISTORY, Keeping
 from exchange.journal import Synchronous
@@ -53,7 +53,7 @@ class Settings:
     candle_interval_s: float = 0.25
     keeping: Keeping = field(default_factory=Keeping)
     cors_origins: tuple[str, ...] = ("*",)
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(repr=False, default_factory=dict)
     operators: tuple[str, ...] = ()
     """Those among the keys' names who may stop and open trading."""
     orders_per_s: float = 0.0
@@ -111,7 +111,11 @@ def history_path(env: Environment) -> Path:
 
 
 def _keys(env: Environment) -> dict[str, str]:
-    return env.read("API_KEYS", parse_keys, default={})
+    keys = env.secrets("API_KEYS")
+    for number, name in enumerate(keys, start=1):
+        if not is_name(name):
+            raise SettingsError("API_KEYS", f"word {number} names no account: {NAME_IN_WORDS}")
+    return keys
 
 
 def _operators(env: Environment, keys: Mapping[str, str]) -> tuple[str, ...]:

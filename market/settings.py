@@ -40,6 +40,22 @@ class Environment:
         """Return the variable as ``cast`` makes it, or None when it is empty or missing."""
         return self.read(name, cast) if self._variables.get(name, "").strip() else None
 
+    def secrets(self, name: str) -> dict[str, str]:
+        """Return the secret of each account in ``account:secret,...``; none when it is empty.
+
+        Raises:
+            SettingsError: it is something else; no part of it is told, for it may be a secret.
+        """
+        found: dict[str, str] = {}
+        for number, word in enumerate(self.optional(name, words) or (), start=1):
+            account, _, secret = word.partition(":")
+            if not (account and secret):
+                raise SettingsError(name, f"word {number} is not name:secret")
+            if account in found:
+                raise SettingsError(name, f"word {number} is of an account that has one")
+            found[account] = secret
+        return found
+
     def names(self, prefix: str) -> tuple[str, ...]:
         """Return the variables that begin with ``prefix`` and are not empty, in order."""
         given = (name for name, text in self._variables.items() if text.strip())

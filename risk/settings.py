@@ -53,7 +53,7 @@ class Settings:
     account_s: float = 600.0
     accounts: tuple[str, ...] = ()
     account_limits: Limits = NO_LIMITS
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(repr=False, default_factory=dict)
     reconcile_s: float = 10.0
     cors_origins: tuple[str, ...] = ()
 
@@ -77,7 +77,7 @@ class Settings:
             max_portfolios=env.read("RISK_MAX_PORTFOLIOS", whole(1, 10_000)),
             accounts=env.read("RISK_ACCOUNTS", _accounts, default=()),
             account_limits=env.read("RISK_ACCOUNT_LIMITS", limits_of, default=NO_LIMITS),
-            keys=env.optional("RISK_API_KEYS", _keys) or env.optional("API_KEYS", _keys) or {},
+            keys=env.secrets("RISK_API_KEYS") or env.secrets("API_KEYS"),
             cors_origins=env.read("CORS_ORIGINS", words, default=()),
         )
 
@@ -93,14 +93,6 @@ def _accounts(text: str) -> tuple[str, ...]:
     if wrong := [name for name in words(text) if account_name(name) is None]:
         raise ValueError(f"{wrong[0][:80]!r} is no name of an account")
     return words(text)
-
-
-def _keys(text: str) -> dict[str, str]:
-    """Return the secrets in ``name:secret,...`` by account."""
-    pairs = [word.partition(":") for word in words(text)]
-    if not all(name and secret for name, _, secret in pairs):
-        raise ValueError("it must be name:secret, comma-separated")
-    return {name: secret for name, _, secret in pairs}
 
 
 def _portfolio(env: Environment, value: float) -> Portfolio:

@@ -85,7 +85,9 @@ def _read_in(path: Path) -> Iterator[str]:
     """Yield a pattern for the name of each variable that is read from an Environment."""
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
-            case ast.Call(func=ast.Attribute(attr="read" | "optional"), args=[name, *_]):
+            case ast.Call(
+                func=ast.Attribute(attr="read" | "optional" | "secrets"), args=[name, *_]
+            ):
                 yield from _pattern(name)
 
 

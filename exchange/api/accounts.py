@@ -27,10 +27,10 @@ class AccountsApi:
 
     async def list(self, request: Request) -> Response:
         """Return the accounts that the request's key may see; all of them without keys."""
-        self._keys.check(request)
+        key = self._keys.check(request)
         accounts = self._desk.venue.accounts()
         await self._desk.settled()
-        return json([one for one in accounts if self._keys.admits(request, one.account)])
+        return json([one for one in accounts if self._keys.opens(key, one.account)])
 
     async def find(self, request: Request) -> Response:
         """Return one account."""

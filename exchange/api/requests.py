@@ -184,9 +184,14 @@ class Symbols:
         return self.find(text) if text else None
 
 
+def is_name(text: str) -> bool:
+    """Return whether an account may be called so."""
+    return len(text) <= 64 and re.match(NAME, text) is not None
+
+
 def check_name(text: str) -> str:
     """Return ``text`` as the name of an account; raise the 422 problem when it can be none."""
-    if not 1 <= len(text) <= 64 or not re.match(NAME, text):
+    if not is_name(text):
         raise ProblemError(
             422,
             "invalid-account",

@@ -77,6 +77,7 @@ def test_the_keys_of_accounts_are_known_and_not_shown() -> None:
         ({"ME_AMOUNT_TCS": "0.5"}, None, "ME_AMOUNT_TCS"),
         ({"ME_AMOUNT_TCS": "-1"}, None, "ME_AMOUNT_TCS"),
         ({"STATUS_S": "0"}, None, "STATUS_S"),
+        ({"API_KEYS": "me:s3cret,you"}, None, "API_KEYS"),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -9,13 +9,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from exchange.api.keys import parse_keys
 from exchange.api.operations import OPERATIONS
 from exchange.app import create_app
 from exchange.exchange import Exchange
+from exchange.settings import Settings
 from market.clock import SystemClock
 from market.errors import SettingsError
-from market.settings import Environment
+from market.settings import Environment, environment
 from market.streaming import StreamSettings
 from tests.exchange.markets import BTC, META, TCS, Market, a_market, settings
 from tests.exchange.test_api_bodies import check_problem
@@ -585,7 +585,7 @@ async def test_without_a_key_of_its_own_an_account_cannot_be_used(tmp_path: Path
 
 @pytest.mark.parametrize("secret", ["Р", "déjà", "a:b", "two words", "х" * 500])  # noqa: RUF001
 async def test_a_secret_may_be_of_any_letters(secret: str, tmp_path: Path) -> None:
-    keys = parse_keys(f"ann:{secret}")
+    keys = Environment({"API_KEYS": f"ann:{secret}"}).secrets("API_KEYS")
     async with a_market(tmp_path, TCS, keys=keys) as market:
         for header, scheme in ((b"Authorization", "Bearer "), (b"X-API-Key", "")):
             given = {header: f"{scheme}{secret}".encode()}
@@ -597,8 +597,14 @@ async def test_a_secret_may_be_of_any_letters(secret: str, tmp_path: Path) -> No
 )
 def test_keys_that_nobody_could_use_are_refused_and_not_told(text: str) -> None:
     with pytest.raises(SettingsError, match="API_KEYS") as refused:
-        Environment({"API_KEYS": text}).read("API_KEYS", parse_keys)
+        Settings.from_env(environment(process={"API_KEYS": text}))
     assert "s3" not in str(refused.value)
+
+
+def test_the_keys_of_accounts_are_known_and_not_shown() -> None:
+    settings = Settings.from_env(environment(process={"API_KEYS": "ann:s3cret"}))
+    assert settings.keys == {"ann": "s3cret"}
+    assert "s3cret" not in repr(settings)
 
 
 async def test_orders_beyond_the_pace_are_told_to_come_later(tmp_path: Path) -> None:

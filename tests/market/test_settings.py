@@ -71,6 +71,19 @@ def test_a_wrong_setting_is_named_with_its_value(cast: type[object], text: str) 
     assert caught.value.name == "NAME"
 
 
+def test_secrets_are_by_account_and_none_without_a_word() -> None:
+    env = Environment({"KEYS": " ann:a:b, bob:two words,", "NONE": " "})
+    assert env.secrets("KEYS") == {"ann": "a:b", "bob": "two words"}
+    assert env.secrets("NONE") == env.secrets("MISSING") == {}
+
+
+@pytest.mark.parametrize("text", ["bob", "bob:", ":s3cret", "s3cret,ann:s3cret", "a:s3cret,a:b"])
+def test_what_is_no_list_of_secrets_is_named_and_not_told(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^KEYS: word \d is ") as refused:
+        Environment({"KEYS": text}).secrets("KEYS")
+    assert "s3cret" not in str(refused.value)
+
+
 def test_casts_give_what_they_say() -> None:
     env = Environment({"N": " 7 ", "X": "0.5", "F": "JSON", "W": "a, b,,c "})
 

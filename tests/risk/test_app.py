@@ -394,6 +394,19 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
         Settings.from_env(environment(process={name: value}))
 
 
+@pytest.mark.parametrize("name", ["RISK_API_KEYS", "API_KEYS"])
+def test_the_keys_of_accounts_are_known_and_not_told(name: str) -> None:
+    from market.errors import SettingsError
+    from market.settings import environment
+
+    settings = Settings.from_env(environment(process={name: "ann:s3cret"}))
+    assert settings.keys == {"ann": "s3cret"}
+    assert "s3cret" not in repr(settings)
+    with pytest.raises(SettingsError, match=name) as refused:
+        Settings.from_env(environment(process={name: "ann:s3cret,bob"}))
+    assert "s3cret" not in str(refused.value)
+
+
 def test_the_environment_is_an_argument() -> None:
     from risk.__main__ import main
 
