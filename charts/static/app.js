@@ -72,7 +72,7 @@ const link = new Link({
     state = now;
     painter.mark(["status"]);
   },
-  onUnknown: () => choose(""), // the first one that there is
+  onUnknown: () => wishes.symbol && choose(""), // the first one that there is
 });
 
 function look() {
@@ -144,13 +144,13 @@ function drawHead() {
   const badge = [store.fault(wishes.symbol) && "STALE", store.halt(wishes.symbol)].filter(Boolean).join(" · ");
   $("chart-badge").hidden = badge === "";
   write($("chart-badge"), badge);
-  if (tick === undefined) return;
-  const digits = decimals(store.instrument.get(wishes.symbol)?.tick_size);
-  const moved = tick.reference ? tick.price / tick.reference - 1 : 0;
-  write($("last"), price(tick.price, digits));
+  const last = price(tick?.price, decimals(store.instrument.get(wishes.symbol)?.tick_size));
+  const moved = store.moved(wishes.symbol);
+  write($("last"), last);
   write($("last-change"), change(moved));
   tone($("last-change"), rounded(100 * moved, 2));
-  const title = `${price(tick.price, digits)} ${wishes.symbol} · Sandpit`;
+  const name = [tick && last, wishes.symbol].filter(Boolean).join(" ");
+  const title = name ? `${name} · Sandpit` : "Sandpit · live";
   if (document.title !== title) document.title = title;
 }
 
@@ -234,7 +234,7 @@ function summarize() {
   if (tick === undefined || document.hidden || painter.paused) return;
   const digits = decimals(store.instrument.get(wishes.symbol)?.tick_size);
   const [, word, why] = standing(store, state, wishes.symbol, painter.paused);
-  const moved = signed(tick.reference ? 100 * (tick.price / tick.reference - 1) : 0, 2);
+  const moved = signed(100 * store.moved(wishes.symbol), 2);
   const calm = word === "LIVE" ? "live" : `${word}, ${why}`;
   write($("summary"), `${wishes.symbol} ${price(tick.price, digits)}, ${moved} percent, ${calm}.`);
   const last = chart.at();

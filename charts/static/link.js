@@ -34,6 +34,7 @@ export class Link {
     const source = new EventSource(`/live?${query}`);
     this.source = source;
     this.heard = performance.now();
+    this.watched = Date.now(); // what was slept before does not count against this one
     const take = (event, isSnapshot) => {
       if (source !== this.source) return;
       this.heard = performance.now();
@@ -57,7 +58,8 @@ export class Link {
   async askWhy() {
     const { query } = this;
     const answer = await fetch(`/live?${query}`, { method: "HEAD" }).catch(() => null);
-    if (answer?.status === 404 && query === this.query) this.onUnknown();
+    const isOurs = answer?.headers.get("content-type")?.startsWith("application/problem+json"); // not a proxy's
+    if (answer?.status === 404 && isOurs && query === this.query) this.onUnknown();
   }
 
   close() {

@@ -83,6 +83,13 @@ export class Store {
     return age === undefined ? null : age + (performance.now() - this.heard) / 1000;
   }
 
+  /** By which fraction a symbol's price has moved since its reference, undefined without a price. */
+  moved(symbol) {
+    const tick = this.tick.get(symbol);
+    if (tick === undefined) return undefined;
+    return tick.reference ? tick.price / tick.reference - 1 : 0;
+  }
+
   /** Why a symbol's price is not to be trusted, "" when it is. */
   fault(symbol) {
     const source = this.source.get(symbol)?.state;

@@ -68,14 +68,14 @@ export class Watchlist {
     const tag = this.store.fault(symbol) ? "STALE" : this.store.halt(symbol);
     node.tag.hidden = tag === "";
     write(node.tag, tag);
-    if (tick === undefined) return;
     const digits = decimals(this.store.instrument.get(symbol)?.tick_size);
-    const moved = tick.reference ? tick.price / tick.reference - 1 : 0;
-    write(node.cells[1], price(tick.price, digits));
+    const moved = this.store.moved(symbol);
+    write(node.cells[1], price(tick?.price, digits));
     write(node.cells[2], change(moved));
     tone(node.cells[2], rounded(100 * moved, 2));
-    if (node.last !== null && node.last !== tick.price) flash(node.cells[1], tick.price > node.last);
-    node.last = tick.price;
+    const last = tick?.price ?? null;
+    if (last !== null && node.last !== null && node.last !== last) flash(node.cells[1], last > node.last);
+    node.last = last;
     this.trace(node.line, this.store.spark.get(symbol) ?? [], moved);
   }
 

@@ -1,21 +1,21 @@
 """What the page shows of what was chosen while there is nothing, or something else, to show."""
 
-import json
+import re
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.charts.pages import drawn, live, opened, ready, until, word
+from tests.charts.pages import NOTHING, drawn, live, opened, ready, until, word
 from tests.e2e.processes import Market
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def remembering(origin: str, **wishes: Any) -> dict[str, Any]:
+def remembering(origin: str, kept: str) -> dict[str, Any]:
     """Return what a browser has kept of an earlier visit."""
-    kept = [{"name": "sandpit", "value": json.dumps(wishes)}]
-    return {"origins": [{"origin": origin, "localStorage": kept}]}
+    storage = [{"name": "sandpit", "value": kept}]
+    return {"origins": [{"origin": origin, "localStorage": storage}]}
 
 
 async def cut(page: Page) -> None:
@@ -27,8 +27,8 @@ async def test_a_symbol_that_this_market_has_not_gives_way_to_one_that_it_has(
     browser: Browser, running: Market
 ) -> None:
     await ready(running)
-    kept = remembering(running.charts, symbol="GONE", interval="1s", account="me")
-    async with opened(browser, running.charts, storage_state=kept) as page:
+    state = remembering(running.charts, '{"symbol": "GONE", "interval": "1s", "account": "me"}')
+    async with opened(browser, running.charts, storage_state=state) as page:
         await word(page, "LIVE")
         await expect(page.locator("#symbol")).to_have_value("BTC")
         await drawn(page)
@@ -41,8 +41,7 @@ async def test_what_a_browser_kept_of_something_else_is_passed_over(
     browser: Browser, running: Market, kept: str
 ) -> None:
     await ready(running)
-    storage = [{"name": "sandpit", "value": kept}]
-    state = {"origins": [{"origin": running.charts, "localStorage": storage}]}
+    state = remembering(running.charts, kept)
     async with opened(browser, running.charts, storage_state=state) as page:
         await word(page, "LIVE")
         await drawn(page)
@@ -167,6 +166,73 @@ async def test_a_page_that_has_slept_connects_anew_at_once(
         )
         await until(page, "sandpit.link.source !== null && sandpit.link.source !== before")
         await word(page, "LIVE")
+
+
+async def test_a_page_that_comes_back_from_behind_connects_once(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        found = await page.evaluate(
+            """() => {
+                const { link } = sandpit, show = (value) => {
+                    Object.defineProperty(document, 'hidden', { value, configurable: true });
+                    document.dispatchEvent(new Event('visibilitychange'));
+                };
+                show(true);
+                const now = Date.now.bind(Date), states = [];
+                Date.now = () => now() + 3600e3; // its timers stood meanwhile
+                link.onState = (state) => states.push(state);
+                show(false);
+                const { source } = link;
+                link.watch();
+                return [link.source === source, states];
+            }"""
+        )
+    assert found == [True, []]
+
+
+async def test_a_stranger_who_knows_no_charts_does_not_take_the_symbol_of_the_reader(
+    browser: Browser, running: Market
+) -> None:
+    await ready(running)
+    state = remembering(running.charts, '{"symbol": "TCS"}')
+    async with opened(browser, running.charts, storage_state=state) as page:
+        await word(page, "LIVE")
+        await page.route("**/live?*", lambda route: route.fulfill(status=404, body="no backend"))
+        async with page.expect_response(lambda response: response.request.method == "HEAD"):
+            await page.evaluate("sandpit.link.open()")
+        await until(page, "sandpit.link.failures > 1")  # it came by waiting, not by being refused
+        await expect(page.locator("#symbol")).to_have_value("TCS")
+        await page.unroute("**/live?*")
+        await word(page, "LIVE")
+        await expect(page.locator("#symbol")).to_have_value("TCS")
+
+
+async def test_a_page_that_is_refused_without_a_symbol_waits_before_it_asks_again(
+    browser: Browser, running: Market
+) -> None:
+    refusal = {"status": 404, "content_type": "application/problem+json", "body": "{}"}
+    async with live(browser, running) as page:
+        await page.route("**/live?*", lambda route: route.fulfill(**refusal))
+        await page.evaluate("sandpit.link.open()")
+        await until(page, "!sandpit.link.query.get('symbol') && sandpit.link.failures > 1")
+        await page.unroute("**/live?*")
+        await word(page, "LIVE")
+
+
+async def test_what_was_known_of_another_price_does_not_stand_where_there_is_none(
+    browser: Browser, running: Market
+) -> None:
+    async with live(browser, running) as page:
+        await expect(page).to_have_title(re.compile("^[0-9].* BTC · Sandpit$"))
+        await cut(page)
+        await page.evaluate("sandpit.store.tick.clear(); sandpit.painter.mark(['tick'])")
+        await expect(page.locator("#last")).to_have_text(NOTHING)
+        await expect(page.locator("#last-change")).to_have_text(NOTHING)
+        await expect(page).to_have_title("BTC · Sandpit")
+        for cell in (1, 2):
+            shown = page.locator("#watch tr").first.locator("th, td").nth(cell)
+            await expect(shown).to_have_text(NOTHING)
 
 
 async def test_a_panel_that_cannot_be_drawn_leaves_the_others_alone(
