@@ -19,6 +19,9 @@ from market.values import Symbol
 _LEAST_LEVERAGE: Final = Decimal(1)
 _MOST_LEVERAGE: Final = Decimal(100)
 _MOST_CASH: Final = Decimal(10) ** 15
+TERM_CODES: Final = {"leverage": "invalid-leverage", "starting_cash": "invalid-cash"}
+"""The code of each term that may be unfit; `unfit_terms` says in what."""
+
 _GRID_CODES: Final = {"price": "tick-size", "quantity": "lot-size"}
 
 _subtract: Final = MONEY.subtract
@@ -71,10 +74,8 @@ class Admission:
         """Return why an account may not have these terms."""
         if account.name in UNLIMITED:
             return Refusal("reserved-account", f"{account.name} is the exchange's own account")
-        if not _within(terms.leverage, _LEAST_LEVERAGE, _MOST_LEVERAGE):
-            return Refusal("invalid-leverage", "leverage must be in [1, 100], to 12 decimals")
-        if not _within(terms.starting_cash, ZERO, _MOST_CASH):
-            return Refusal("invalid-cash", "starting_cash must be in [0, 10^15], to 12 decimals")
+        for field, problem in unfit_terms(terms.leverage, terms.starting_cash).items():
+            return Refusal(TERM_CODES[field], f"{field} {problem}")
         if account.traded and command.starting_cash is not None:
             return Refusal("starting-cash-fixed", f"{account.name} has placed its first order")
         return None if account.name in self._ledger else self._full()
@@ -152,6 +153,16 @@ class Admission:
             prevention=order.self_trade_prevention,
         )
         return self._funds.now(order.symbol, order.side, quantity, sweep)
+
+
+def unfit_terms(leverage: Decimal | None, starting_cash: Decimal | None) -> dict[str, str]:
+    """Return each of these terms, as far as they are asked for, that none may have, and why."""
+    found: dict[str, str] = {}
+    if leverage is not None and not _within(leverage, _LEAST_LEVERAGE, _MOST_LEVERAGE):
+        found["leverage"] = "must be in [1, 100], to 12 decimals"
+    if starting_cash is not None and not _within(starting_cash, ZERO, _MOST_CASH):
+        found["starting_cash"] = "must be in [0, 10^15], to 12 decimals"
+    return found
 
 
 def unknown_symbol(symbol: str) -> Refusal:

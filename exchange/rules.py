@@ -183,39 +183,42 @@ class Fees:
         return self._context.multiply(self._taker, units) if self._taker else NO_FEE
 
 
+_UNTRAPPED: Final = Context(traps=[])  # a number off its grid may be too large for the usual one
+
 _PRICED: Final = frozenset({LIMIT, STOP_LIMIT})
 _STOPPED: Final = frozenset({STOP, STOP_LIMIT})
 _RESTING: Final = frozenset({GTC, GTD})
 
 _SHAPES: Final[tuple[tuple[str, Callable[[PlaceOrder], bool], str], ...]] = (
-    ("price", lambda o: o.type in _PRICED and o.price is None, "a {o.type} order needs a price"),
+    ("price", lambda o: o.type in _PRICED and o.price is None,
+     "is missing: a {o.type} order needs one"),
     ("price", lambda o: o.type not in _PRICED and o.price is not None,
-     "a {o.type} order has no price"),
+     "is not for a {o.type} order"),
     ("stop_price", lambda o: o.type in _STOPPED and o.stop_price is None,
-     "a {o.type} order needs a stop_price"),
+     "is missing: a {o.type} order needs one"),
     ("stop_price", lambda o: o.type not in _STOPPED and o.stop_price is not None,
-     "a {o.type} order has no stop_price"),
+     "is not for a {o.type} order"),
     ("expire_time", lambda o: o.time_in_force is GTD and o.expire_time is None,
-     "GTD needs an expire_time"),
+     "is missing: GTD needs one"),
     ("expire_time", lambda o: o.time_in_force is not GTD and o.expire_time is not None,
-     "only GTD has an expire_time"),
+     "is for GTD alone"),
     ("expire_time", lambda o: o.expire_time is not None and o.expire_time.tzinfo is None,
-     "expire_time needs a time zone"),
+     "needs a time zone"),
     ("expire_time", lambda o: o.expire_time is not None and o.expire_time.tzinfo is not None
      and o.expire_time > _LAST_MOMENT,
-     "expire_time is after the year 9999 in UTC"),
+     "is after the year 9999 in UTC"),
     ("post_only", lambda o: o.post_only
      and not (o.type in _PRICED and o.time_in_force in _RESTING),
-     "post_only is for limit orders that may rest"),
+     "is for limit orders that may rest"),
     ("display_quantity", lambda o: o.display_quantity is not None
      and not (o.type in _PRICED and o.time_in_force in _RESTING),
-     "display_quantity is for limit orders that may rest"),
+     "is for limit orders that may rest"),
     ("display_quantity", lambda o: o.display_quantity is not None
      and o.display_quantity > o.quantity,
-     "display_quantity {o.display_quantity} is above the quantity {o.quantity}"),
+     "{o.display_quantity} is above the quantity {o.quantity}"),
     ("display_quantity", lambda o: o.display_quantity is not None
-     and o.display_quantity < o.quantity / MOST_SLICES,
-     f"display_quantity {{o.display_quantity}} makes more than {MOST_SLICES} slices"),
+     and _UNTRAPPED.multiply(o.display_quantity, MOST_SLICES) < o.quantity,
+     f"{{o.display_quantity}} makes more than {MOST_SLICES} slices"),
 )  # fmt: skip
 
 
@@ -233,12 +236,16 @@ def plain(order: PlaceOrder) -> bool:
 
 def misshapen(order: PlaceOrder) -> Refusal | None:
     """Return what does not go together in ``order``, if anything."""
-    found = misfits(order)
-    return Refusal(MISFIT, next(iter(found.values()))) if found else None
+    for field, problem in misfits(order).items():
+        return Refusal(MISFIT, f"{field} {problem}")
+    return None
 
 
 def misfits(order: PlaceOrder) -> dict[str, str]:
-    """Return each field of ``order`` that does not go with the others, and why."""
+    """Return each field of ``order`` that does not go with the others, and what is wrong with it.
+
+    The numbers may be off their grids; each is finite.
+    """
     found: dict[str, str] = {}
     for field, wrong, reason in _SHAPES:
         if field not in found and wrong(order):

@@ -1,4 +1,7 @@
-"""Accounts and positions as plain data: as their owner sees them, and as a snapshot keeps them."""
+"""Accounts and positions as plain data: as their owner sees them, and as a snapshot keeps them.
+
+And what one asks of the other: the terms of an account, what it realized, what it would trade.
+"""
 
 from decimal import Decimal
 

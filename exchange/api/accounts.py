@@ -1,11 +1,9 @@
 """Accounts over HTTP: look up, open, configure."""
 
-from typing import Final
-
-from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exchange.admission import TERM_CODES, unfit_terms
 from exchange.api.answers import ill_made, json, refused
 from exchange.api.keys import Keys
 from exchange.api.requests import Configuration, check_name
@@ -13,10 +11,8 @@ from exchange.commands import ConfigureAccount
 from exchange.desk import Desk
 from exchange.rules import Refusal
 from exchange.statement import AccountView
-from market.bodies import out_of_bounds, read_body
+from market.bodies import read_body
 from market.problems import ProblemError
-
-TERM_CODES: Final = {"invalid-leverage": "leverage", "invalid-cash": "starting_cash"}
 
 
 class AccountsApi:
@@ -68,9 +64,6 @@ class AccountsApi:
 
 def _refused(refusal: Refusal, asked: Configuration) -> ProblemError:
     """Return the problem that a refusal of terms is; it names every field that is beyond them."""
-    if refusal.code not in TERM_CODES:
+    if refusal.code not in TERM_CODES.values():
         return refused(refusal)
-    problems = {TERM_CODES[refusal.code]: refusal.reason}
-    for error in out_of_bounds(Configuration, structs.asdict(asked)):
-        problems.setdefault(error["field"], f"{error['field']} {error['problem']}")
-    return ill_made(refusal, problems)
+    return ill_made(refusal, unfit_terms(asked.leverage, asked.starting_cash))

@@ -6,15 +6,13 @@ from typing import Final
 from starlette.responses import Response
 
 from exchange.desk import Answer
-from exchange.rules import Refusal
+from exchange.rules import MISFIT, Refusal
 from exchange.venue import STATUSES
 from market.problems import ProblemError
 from market.wire import encode
 
-Errors = list[dict[str, str]]
-"""Fields, and what is wrong with each."""
-
-GRID_CODES: Final = frozenset({"tick-size", "lot-size"})
+ILL_MADE: Final = frozenset({"tick-size", "lot-size", MISFIT})
+"""The codes of an order that is wrong in itself, in its numbers or in what goes together."""
 
 
 def json(value: object, status: int = 200) -> Response:
@@ -30,17 +28,18 @@ def refused(refusal: Refusal) -> ProblemError:
     )
 
 
-def off_grid(refusal: Refusal, errors: Errors) -> ProblemError:
-    """Return the problem of an order off its grids, every field of it named."""
-    told = "; ".join(f"{error['field']} {error['problem']}" for error in errors)
-    return ProblemError(422, refusal.code, f"{told or refusal.reason}.", errors=errors)
+def ill_made(refusal: Refusal, *found: Mapping[str, str]) -> ProblemError:
+    """Return the problem of an order or of terms that are wrong in themselves.
 
-
-def ill_made(refusal: Refusal, problems: Mapping[str, str]) -> ProblemError:
-    """Return the problem of an order that is wrong in itself, by the fields that are."""
+    Args:
+        found: fields, and what is wrong with each; what is said first of a field is told.
+    """
+    problems: dict[str, str] = {}
+    for each in found:
+        problems |= {field: text for field, text in each.items() if field not in problems}
     errors = [{"field": field, "problem": text} for field, text in problems.items()]
-    told = "; ".join(problems.values()) or refusal.reason
-    return ProblemError(422, refusal.code, f"{told}.", errors=errors)
+    told = "; ".join(f"{field} {text}" for field, text in problems.items())
+    return ProblemError(422, refusal.code, f"{told or refusal.reason}.", errors=errors)
 
 
 def answered(answer: Answer) -> Response:

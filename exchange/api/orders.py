@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exchange.api.answers import GRID_CODES, answered, ill_made, json, off_grid, refused
+from exchange.api.answers import ILL_MADE, answered, ill_made, json, refused
 from exchange.api.keys import Keys
 from exchange.api.requests import (
     OLD_NAMES,
@@ -19,7 +19,7 @@ from exchange.api.requests import (
 )
 from exchange.commands import AnyCommand, CancelOrders
 from exchange.desk import Desk
-from exchange.rules import MISFIT, misfits
+from exchange.rules import misfits
 from exchange.ticket import OrderView
 from market.bodies import read_body
 from market.orders import AmendOrder, CancelOrder, PlaceOrder, Status
@@ -115,10 +115,8 @@ class OrdersApi:
         order = self._symbols.written(order, order.symbol)
         answer = await self._desk.execute(order)
         refusal = answer.refusal
-        if refusal is not None and refusal.code in GRID_CODES:
-            raise off_grid(refusal, self._symbols.off_grid(order))
-        if refusal is not None and refusal.code == MISFIT:
-            raise ill_made(refusal, misfits(order))
+        if refusal is not None and refusal.code in ILL_MADE:
+            raise ill_made(refusal, self._symbols.off_grid(order), misfits(order))
         return answered(answer)
 
     async def _one(self, command: AnyCommand) -> Response:

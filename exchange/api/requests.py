@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeVar
 from msgspec import Meta, Struct, structs
 from starlette.requests import Request
 
+from exchange.rules import MOST_SLICES
 from market.errors import OffGridError
 from market.orders import AmendOrder, OrderType, PlaceOrder, SelfTradePrevention, TimeInForce
 from market.problems import ProblemError
@@ -37,7 +38,7 @@ Slice = Annotated[
     Decimal,
     Meta(
         extra_json_schema={"exclusiveMinimum": 0, "examples": [1]},
-        description="What an iceberg shows; it comes in 1000 such slices at most",
+        description=f"What an iceberg shows; it comes in {MOST_SLICES} such slices at most",
     ),
 ]
 Prevention = Annotated[
@@ -154,14 +155,14 @@ class Symbols:
                 found[name] = on_grid(name, value, step)
         return structs.replace(command, **found)
 
-    def off_grid(self, order: PlaceOrder) -> list[dict[str, str]]:
+    def off_grid(self, order: PlaceOrder) -> dict[str, str]:
         """Return each price and quantity of an order that is not on its grid, and the grid."""
-        found = []
+        found: dict[str, str] = {}
         for name, value, step in self._numbers(order, order.symbol):
             try:
                 on_grid(name, value, step)
             except OffGridError as error:
-                found.append({"field": name, "problem": str(error).removeprefix(f"{name} ")})
+                found[name] = str(error).removeprefix(f"{name} ")
         return found
 
     def _numbers(
@@ -172,11 +173,8 @@ class Symbols:
         for name in ("price", "stop_price", "quantity", "display_quantity"):
             value = getattr(command, name, None)
             if value is not None and instrument is not None:  # an old order's may be gone
-                yield (
-                    name,
-                    value,
-                    (instrument.tick_size if name.endswith("price") else instrument.lot_size),
-                )
+                step = instrument.tick_size if name.endswith("price") else instrument.lot_size
+                yield name, value, step
 
     def asked(self, request: Request) -> Symbol | None:
         """Return the symbol in a query, or None when it names none."""

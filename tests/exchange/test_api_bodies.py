@@ -198,17 +198,48 @@ async def test_a_number_out_of_bounds_is_named_beside_what_else_is_wrong(tmp_pat
     assert [one["field"] for one in problem["errors"]] == ["leverage", "starting_cash"]
 
 
+async def test_every_term_that_is_unfit_is_named(tmp_path: Path) -> None:
+    terms = b'{"leverage":0.5,"starting_cash":1.0000000000001}'
+    async with a_market(tmp_path, TCS) as market:
+        got = await market.client.put("/accounts/ann", content=terms)
+    problem = check_problem(got, 422, "invalid-leverage")
+    assert {one["field"]: one["problem"] for one in problem["errors"]} == {
+        "leverage": "must be in [1, 100], to 12 decimals",
+        "starting_cash": "must be in [0, 10^15], to 12 decimals",
+    }
+    assert problem["detail"].startswith("leverage must be in [1, 100], to 12 decimals; starting_")
+
+
 async def test_all_that_does_not_go_together_in_an_order_is_named(tmp_path: Path) -> None:
     order = {"account": "ann", "symbol": "TCS", "side": "buy", "quantity": 1, "type": "limit"}
     async with a_market(tmp_path, TCS) as market:
         sent = order | {"stop_price": 30, "time_in_force": "GTD", "display_quantity": 2}
         problem = check_problem(await market.post("/orders", sent), 422, "invalid-order")
-    assert {one["field"] for one in problem["errors"]} == {
-        "price",
-        "stop_price",
-        "expire_time",
-        "display_quantity",
+    assert {one["field"]: one["problem"] for one in problem["errors"]} == {
+        "price": "is missing: a limit order needs one",
+        "stop_price": "is not for a limit order",
+        "expire_time": "is missing: GTD needs one",
+        "display_quantity": "2 is above the quantity 1",
     }
+    assert problem["detail"].startswith("price is missing: a limit order needs one; stop_price is")
+
+
+async def test_what_is_off_its_grid_and_what_does_not_go_together_are_named_at_once(
+    tmp_path: Path,
+) -> None:
+    order = b'{"account":"ann","symbol":"TCS","side":"buy","price":33.955,"stop_price":30,'
+    async with a_market(tmp_path, TCS) as market:
+        for rest, kind in (
+            (b'"quantity":1,"display_quantity":2}', "tick-size"),
+            (b'"quantity":1e9999999,"display_quantity":1e9999999}', "lot-size"),
+        ):
+            got = await market.client.post("/orders", content=order + rest)
+            problem = check_problem(got, 422, kind)
+            told = {one["field"]: one["problem"] for one in problem["errors"]}
+            assert told["price"].startswith("33.955 is not a positive multiple of 0.01")
+            assert told["stop_price"] == "is not for a limit order"
+            assert "display_quantity" in told
+            assert all(f"{field} {text}" in problem["detail"] for field, text in told.items())
 
 
 async def test_numbers_are_answered_as_the_grid_has_them(tmp_path: Path) -> None:

@@ -150,12 +150,12 @@ def test_an_account_has_so_many_orders_open_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ({"type": OrderType.LIMIT}, "a limit order needs a price"),
-        ({"type": OrderType.MARKET, "price": Decimal(1)}, "a market order has no price"),
-        ({"type": OrderType.STOP}, "a stop order needs a stop_price"),
-        ({"type": OrderType.MARKET, "stop": 1}, "a market order has no stop_price"),
-        ({"force": "GTD", "price": 9}, "GTD needs an expire_time"),
-        ({"price": 9, "expire_time": at(9)}, "only GTD has an expire_time"),
+        ({"type": OrderType.LIMIT}, "price is missing: a limit order needs one"),
+        ({"type": OrderType.MARKET, "price": Decimal(1)}, "price is not for a market order"),
+        ({"type": OrderType.STOP}, "stop_price is missing: a stop order needs one"),
+        ({"type": OrderType.MARKET, "stop": 1}, "stop_price is not for a market order"),
+        ({"force": "GTD", "price": 9}, "expire_time is missing: GTD needs one"),
+        ({"price": 9, "expire_time": at(9)}, "expire_time is for GTD alone"),
         (
             {"price": 9, "force": "GTD", "expire_time": START.replace(tzinfo=None)},
             "expire_time needs a time zone",
