@@ -50,8 +50,7 @@ class StreamCollector(Collector):
         yield _counter("replays", "Readers that resumed after an id.", replays)
         gaps = sum(stream.hub.gaps for stream in streams)
         yield _counter("gaps", "Gaps that readers were told of.", gaps)
-        evictions = sum(stream.evictions for stream in streams)
-        yield _counter("evictions", "Readers cut off for taking nothing.", evictions)
+        yield _counter("evictions", "Readers cut off for taking nothing.", admission.evicted)
         yield _gauge(
             "lag_max", "Events that the slowest reader has yet to take.", lags[-1] if lags else 0
         )

@@ -48,6 +48,7 @@ class Prices:
             await response(scope, receive, send)
         except SendTimeoutError:  # to say goodbye would wait for ever
             log.info("old_client_evicted")
+            self._admission.evicted += 1
             await cut_off(scope, receive)
         finally:
             self._admission.leave(address)

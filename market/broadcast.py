@@ -244,7 +244,7 @@ class Broadcast(StreamEndpoint):
         for outlet in (*self._outlets, *(o for group in self._conflated.values() for o in group)):
             since = outlet.blocked_since
             if since is not None and now - since > self.settings.send_timeout_s:
-                self.evictions += 1
+                self.admission.evicted += 1
                 outlet.transport.abort()
         self._again("sweep", min(SWEEP_S, self.settings.send_timeout_s / 2), self._sweep)
 

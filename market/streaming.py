@@ -75,12 +75,12 @@ class Variants:
 
 
 class Admission:
-    """Counts the open streams and refuses one too many, politely."""
+    """Counts the open streams, and those cut off; one too many it refuses, politely."""
 
     def __init__(self, settings: StreamSettings) -> None:
         self._settings = settings
         self._by_address: Counter[str] = Counter()
-        self.open, self.refused = 0, 0
+        self.open, self.refused, self.evicted = 0, 0, 0
 
     def enter(self, address: str) -> None:
         """Count a stream in; raise the 503 problem when there is no room for it."""
@@ -136,7 +136,7 @@ class StreamEndpoint:
         self._subjects, self._subject_name = subjects, subject_name
         self._variants = variants
         self.readers: set[Reader] = set()
-        self.evictions, self.bytes_sent, self._delivered = 0, 0, 0
+        self.bytes_sent, self._delivered = 0, 0
 
     @property
     def delivered(self) -> int:
@@ -192,7 +192,7 @@ class StreamEndpoint:
             await response(scope, receive, send)
         except SendTimeoutError:  # it takes nothing: to say goodbye would wait for ever
             log.info("reader_evicted", behind=reader.lag)
-            self.evictions += 1
+            self.admission.evicted += 1
             await cut_off(scope, receive)
 
     async def told_of_gap(self, reader: Reader) -> bytes:

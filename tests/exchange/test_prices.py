@@ -51,7 +51,7 @@ async def test_old_clients_get_all_prices_again_and_again() -> None:
         }
 
 
-async def test_an_old_client_that_takes_nothing_is_cut_off_without_an_error(
+async def test_an_old_client_that_takes_nothing_is_cut_off_and_counted_without_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -63,4 +63,5 @@ async def test_an_old_client_that_takes_nothing_is_cut_off_without_an_error(
         answer.reader._transport.pause_reading()  # type: ignore[attr-defined]
         await eventually(lambda: admission.open == 0)
 
+    assert admission.evicted == 1
     assert [each for each in caplog.records if "completing" in each.getMessage()] == []

@@ -273,7 +273,7 @@ async def test_a_reader_that_takes_nothing_is_evicted_after_the_send_timeout() -
         await publish(Market(hub), 20_000)
         await eventually(lambda: not endpoint(on)._outlets)
 
-    assert endpoint(on).evictions == 1
+    assert endpoint(on).admission.evicted == 1
 
 
 async def test_a_reader_that_takes_a_byte_now_and_then_is_evicted_too() -> None:
@@ -288,7 +288,7 @@ async def test_a_reader_that_takes_a_byte_now_and_then_is_evicted_too() -> None:
                     await loop.sock_recv(sleeper, 1)
                 await asyncio.sleep(0.01)
 
-    assert endpoint(on).evictions == 1
+    assert endpoint(on).admission.evicted == 1
 
 
 async def test_stuck_readers_do_not_hold_the_shutdown_up() -> None:
