@@ -7,6 +7,7 @@ is held and answers with risk. `docs/context-map.md` draws them.
 import httpx
 import structlog
 
+from market.client import http_client
 from market.settings import environment
 from risk.market_data import MarketDataFactory, MarketDataFetched, MarketDataService
 from risk.portfolio_context import PortfolioContext
@@ -39,7 +40,7 @@ class ApplicationContext:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.settings = settings or Settings.from_env(environment())
-        self.client = httpx.AsyncClient(transport=transport)
+        self.client = http_client(transport=transport)
         self.portfolio_repository = portfolio_repository or InMemoryPortfolioRepository(
             self.settings.portfolio
         )

@@ -90,6 +90,17 @@ async def test_the_application_runs_once_and_returns_the_risk(tmp_path: Path) ->
         assert again == risk
 
 
+async def test_the_application_goes_straight_to_the_exchange_whatever_proxy_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with an_exchange() as (_, url):
+        assert await ApplicationContext(a_settings(url, tmp_path)).run() > 0
+
+
 def test_the_application_is_run_by_asyncio(tmp_path: Path) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         name = request.url.path.rpartition("/")[2]
