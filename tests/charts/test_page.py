@@ -1,7 +1,11 @@
 """The live page in a real browser over the real processes."""
 
 import asyncio
+import os
+from collections import defaultdict
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -9,6 +13,7 @@ from playwright.async_api import Browser, expect
 
 from tests.charts.pages import NOTHING, PATIENCE_MS, asked, drawn, live, opened, ready, until, word
 from tests.e2e.processes import Market
+from tests.stopwatch import waited_s
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,11 +26,29 @@ async def nobody_looks(running: Market) -> None:
 
 
 async def price_s(browser: Browser, running: Market) -> float:
-    """Open the page; return how long it takes from then until it shows a price."""
+    """Open the page; return how long it takes from then until it shows a price.
+
+    What the process of ours, the browser's or the market's waited that the machine kept waiting
+    longest for a processor is left out: the longest alone, for they wait side by side, too.
+    """
     async with opened(browser, running.charts) as page:
-        began = monotonic()
+        began, waited = monotonic(), waits_s()
         await expect(page.locator("#last")).not_to_have_text(NOTHING, timeout=PATIENCE_MS)
-        return monotonic() - began
+        kept = max(wait - waited.get(pid, 0.0) for pid, wait in waits_s().items())
+        return monotonic() - began - kept
+
+
+def waits_s() -> dict[int, float]:
+    """Return for how long each process of ours, the browser's and the market's included, waited."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            parent = stat.read_text().rpartition(")")[2].split()[1]
+            children[int(parent)].append(int(stat.parent.name))
+    found = [os.getpid()]
+    for pid in found:  # which grows
+        found += children[pid]
+    return {pid: waited_s(pid) for pid in found}
 
 
 async def test_live_prices_are_there_within_two_seconds_and_move(
@@ -33,7 +56,7 @@ async def test_live_prices_are_there_within_two_seconds_and_move(
 ) -> None:
     await ready(running)
     took = [await price_s(browser, running)]
-    while took[-1] >= 2 and len(took) < 10:  # the machine may have had other things to do
+    while took[-1] >= 2 and len(took) < 3:
         took.append(await price_s(browser, running))
     assert took[-1] < 2
     async with live(browser, running) as page:
