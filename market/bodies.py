@@ -66,12 +66,12 @@ def as_model(body: object, model: type[T], aliases: Mapping[str, str] | None = N
             errors.append({"field": field.given, "problem": "is missing"})
     errors += ({"field": name[:80], "problem": "is not known here"} for name in sorted(given)[:20])
     if errors:
-        errors += out_of_bounds(model, values)
+        errors += _out_of_bounds(model, values)
         raise _invalid("; ".join(f"{e['field']} {e['problem']}" for e in errors[:5]), errors)
     return model(**values)
 
 
-def out_of_bounds(
+def _out_of_bounds(
     model: type[msgspec.Struct], values: Mapping[str, object]
 ) -> list[dict[str, str]]:
     """Return the fields whose number is beyond what the model says of it, and by what."""
