@@ -114,7 +114,7 @@ class ExchangeClient:
     def _decoded(self, path: str, answer: httpx.Response, wanted: type[T]) -> T:
         try:
             return msgspec.json.decode(answer.content, type=wanted, strict=False)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError) as error:
             raise ExchangeAwayError(f"{path}: {error}") from error
 
     async def instruments(self) -> list[InstrumentSeen]:
@@ -268,7 +268,7 @@ def _written(time: int) -> str:
 def _problem_in(answer: httpx.Response) -> Problem:
     try:
         return msgspec.json.decode(answer.content, type=Problem)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError):
         return Problem()
 
 

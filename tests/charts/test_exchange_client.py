@@ -29,9 +29,13 @@ def answer(value: object, *, status: int = 200, following: str = "") -> httpx.Re
     return httpx.Response(status, content=encode(value), headers=headers)
 
 
-def archive(handler: Handler) -> Archive:
+def asking(handler: Handler) -> ExchangeClient:
     client = httpx.AsyncClient(transport=httpx.MockTransport(handler))
-    return Archive(ExchangeClient(client, "http://exchange", timeout_s=1.0))
+    return ExchangeClient(client, "http://exchange", timeout_s=1.0)
+
+
+def archive(handler: Handler) -> Archive:
+    return Archive(asking(handler))
 
 
 def minute_of(time: int) -> int:
@@ -144,3 +148,11 @@ async def test_a_symbol_that_is_unknown_is_no_missing_archive() -> None:
 async def test_an_answer_that_makes_no_sense_is_an_error(content: bytes) -> None:
     with pytest.raises(ExchangeAwayError):
         await archive(lambda _: httpx.Response(200, content=content)).candles("BTC", "1m", 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "content"), [(200, b'[{"symbol":"\xff"}]'), (404, b'{"type":"\xff"}')]
+)
+async def test_an_answer_that_is_no_text_is_an_error(status: int, content: bytes) -> None:
+    with pytest.raises(ExchangeAwayError):
+        await asking(lambda _: httpx.Response(status, content=content)).instruments()
