@@ -9,13 +9,13 @@ is lent to them by the kernel instead of being copied for each; see `market.spoo
 What that is worth, the same hub behind both, in one run of `benchmarks/fanout.py` on one core:
 
                                           sse-starlette        here
-    deliveries/s sustained, 100 readers      4 200 000   17 000 000
-    deliveries/s sustained, 1 000 readers      800 000   16 800 000
-    100 readers x 200/s, p50                    1.5 ms       0.5 ms
-    100 readers x 200/s, p99                    4.4 ms       1.2 ms
-    100 readers x 200/s, CPU                      59 %         14 %
-    1 000 readers x 50/s, p99                    36 ms       9.4 ms
-    memory of an idle reader                    43 KiB       16 KiB
+    deliveries/s sustained, 100 readers      3 000 000   10 100 000
+    deliveries/s sustained, 1 000 readers      120 000   20 000 000
+    100 readers x 200/s, p50                    1.9 ms       0.8 ms
+    100 readers x 200/s, p99                    6.4 ms       1.7 ms
+    100 readers x 200/s, CPU                      76 %         23 %
+    1 000 readers x 50/s, p99                    64 ms        13 ms
+    memory of an idle reader                    44 KiB       17 KiB
 
 The manners are those of `market.streaming`, whose endpoint this is; it also falls back to it where
 there is no such connection (another server, HTTP/1.0).
