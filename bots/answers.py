@@ -72,6 +72,11 @@ class AccountAnswer(Struct, frozen=True, kw_only=True):
     fees: Decimal
     positions: tuple[PositionAnswer, ...]
 
+    @property
+    def starting_cash(self) -> Decimal:
+        """What it began with: its equity without what it has won."""
+        return self.equity - self.realized_pnl - self.unrealized_pnl
+
     def has_traded_like(self, other: "AccountAnswer") -> bool:
         """Whether no fill lies between the two answers."""
         mine, theirs = ((each.cash, each.realized_pnl, each.fees) for each in (self, other))

@@ -43,7 +43,7 @@ from simulation.errors import ConfigError
 from simulation.outsider import Outsiders, adds_up
 from simulation.puppet import Puppet
 from simulation.recorder import Equity, Recorder
-from simulation.results import BotResult, RunResult
+from simulation.results import BotResult, RunResult, as_it_stands
 from sources.settings import Settings
 
 PATIENCE_S: Final = 10.0
@@ -318,15 +318,8 @@ async def _bot(
     account, equity = stage.accounts[name], stage.recorder.equity[name]
     orders = await _orders(client, f"{url}/orders?{urlencode({'account': name})}")
     refusals = stage.refused.get(name, {})
-    return BotResult(
+    return as_it_stands(account, account.starting_cash)(
         name=name,
-        starting_cash=account.equity - account.realized_pnl - account.unrealized_pnl,
-        equity=account.equity,
-        cash=account.cash,
-        realized_pnl=account.realized_pnl,
-        unrealized_pnl=account.unrealized_pnl,
-        fees=account.fees,
-        positions={each.symbol: each.quantity for each in account.positions},
         orders=len(orders) + sum(refusals.values()),
         fills=sum(len(order.fills) for order in orders),
         refusals=dict(sorted(refusals.items())),

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from bots.answers import AccountAnswer
 from exchange.statement import AccountView
 
 ZERO: Final = Decimal(0)
@@ -49,7 +50,9 @@ class BotResult(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         return self.equity - self.starting_cash
 
 
-def as_it_stands(account: AccountView | None, starting_cash: Decimal) -> partial[BotResult]:
+def as_it_stands(
+    account: AccountView | AccountAnswer | None, starting_cash: Decimal
+) -> partial[BotResult]:
     """Return a result that lacks but what was done: the money, as the exchange has it.
 
     An account that was never opened has the cash it would have begun with.
