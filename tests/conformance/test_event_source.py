@@ -66,6 +66,7 @@ def life_after(hub: Hub | None) -> Hub:
     """Return a hub that goes on where the last process ended."""
     new = Hub(epoch=EPOCH, history=1000, kinds=KINDS, snapshot=a_snapshot, rng=Fixed())
     if hub is not None:
+        hub.commit()
         for n in range(1, hub.head + 1):
             new.restore(hub.ring.topics[n], hub.ring.frames[n])
     return new

@@ -123,11 +123,11 @@ async def test_two_exchanges_cannot_have_one_folder(tmp_path: Path) -> None:
 
 async def test_what_an_account_may_hear_is_kept_though_nobody_listens(tmp_path: Path) -> None:
     async with a_market(tmp_path, TCS) as market:
-        hub = market.exchange.orders.hub
+        orders = market.exchange.orders
         for _ in range(20):
             await market.order()
-        await eventually(lambda: not hub._unlogged)
-        assert hub.head == 40
+        await eventually(lambda: len(list(orders.following(0))) == 40)
+        assert orders.hub.head == 40
 
 
 # --- the desk ---
