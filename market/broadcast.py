@@ -24,6 +24,7 @@ there is no such connection (another server, HTTP/1.0).
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -32,14 +33,16 @@ from market.batch import Batch
 from market.connection import OUTLET, Connection
 from market.filter import Filter
 from market.reader import Reader
-from market.spool import LENT_BYTES, Spool
+from market.spool import PIECE_EVENTS, Spool
 from market.streaming import HEADERS, MEDIA_TYPE, StreamEndpoint
 from market.wire import chunk, comment
 
 SWEEP_S: Final = 0.5
 BATCHES_A_TURN: Final = 8
+MANY: Final = 8
+"""Readers with one filter, from whom on what they get is lent to them."""
 PLACES: Final = 64
-"""Pairs of a filter and a cursor whose batch is kept at hand through a turn."""
+"""Of readers with one filter, whose batch is kept at hand through a turn."""
 
 
 class Outlet:
@@ -54,16 +57,14 @@ class Outlet:
         self.fd: int = self.transport.get_extra_info("socket").fileno()
         self.blocked_since: float | None = None
 
-    def send(self, chunk: bytes, spool: Spool) -> None:
-        """Write what others get too: much of it without a copy of its own."""
-        sent = 0
-        if len(chunk) in LENT_BYTES and self._is_direct:
-            sent = spool.send(chunk, self.fd)
-        if sent < len(chunk):
-            self.write(memoryview(chunk)[sent:] if sent else chunk)
+    @property
+    def group(self) -> Filter | int:
+        """What it has in common with others: its filter, or the window it wants the latest of."""
+        wishes = self.reader.wishes
+        return wishes if wishes.conflate_ms is None else wishes.conflate_ms
 
     @property
-    def _is_direct(self) -> bool:
+    def is_direct(self) -> bool:
         """Whether what is sent on the socket itself follows all that was written, and goes to it.
 
         Once a transport is closing, the number of its socket may be another client's.
@@ -81,12 +82,11 @@ class Broadcast(StreamEndpoint):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._outlets: set[Outlet] = set()
-        self._conflated: defaultdict[int, set[Outlet]] = defaultdict(set)
+        self._groups: defaultdict[Filter | int, set[Outlet]] = defaultdict(set)
         self._windows: set[int] = set()
         self._flush_is_due = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._spool = Spool()
+        self._spool = Spool(self.hub.ring)
         self.hub.listen(self._wake)
 
     async def respond(self, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +115,7 @@ class Broadcast(StreamEndpoint):
         connection.on_resume = lambda: self._unblocked(outlet)
         connection.on_lost = lambda: self._detach(outlet)  # uvloop refuses what is written later
         connection.transport.set_write_buffer_limits(high=0)
-        self._group(outlet).add(outlet)
+        self._groups[outlet.group].add(outlet)
         if not self._timers:
             self._sweep()
             self._beat(first=True)
@@ -127,19 +127,15 @@ class Broadcast(StreamEndpoint):
         if connection.on_lost is None:  # it has left already, or was never there
             return
         connection.on_pause = connection.on_resume = connection.on_lost = None
-        window, group = outlet.reader.wishes.conflate_ms, self._group(outlet)
+        group = self._groups[outlet.group]
         group.discard(outlet)
-        if window is not None and not group:
-            del self._conflated[window]
-        if not self._outlets and not self._conflated:
+        if not group:
+            del self._groups[outlet.group]
+        if not self._groups:
             for timer in self._timers.values():
                 timer.cancel()
             self._timers.clear()
             self._spool.close()
-
-    def _group(self, outlet: Outlet) -> set[Outlet]:
-        window = outlet.reader.wishes.conflate_ms
-        return self._outlets if window is None else self._conflated[window]
 
     def _blocked(self, outlet: Outlet) -> None:
         outlet.blocked_since = asyncio.get_running_loop().time()
@@ -166,41 +162,62 @@ class Broadcast(StreamEndpoint):
         """Give every reader that keeps up what is new."""
         self._flush_is_due = False
         self.hub.commit()
-        self._spool.turn()
-        shared: dict[tuple[Filter, int], Batch | None] = {}
-        for outlet in tuple(self._outlets):
-            if outlet.blocked_since is None:
-                self._hand(outlet, shared)
-        self._open_windows()
+        for group, outlets in tuple(self._groups.items()):
+            if isinstance(group, int):
+                self._open_window(group)
+                continue
+            shared: dict[int, Batch | None] = {}
+            for outlet in tuple(outlets):
+                if outlet.blocked_since is None:
+                    self._hand(outlet, shared)
 
-    def _hand(self, outlet: Outlet, shared: dict[tuple[Filter, int], Batch | None]) -> None:
+    def _hand(self, outlet: Outlet, shared: dict[int, Batch | None]) -> None:
         """Write to one reader what those at its place get too, or else what is due to it."""
         reader = outlet.reader
-        place = reader.wishes, reader.cursor
+        if self._lend(outlet):
+            if reader.is_due:
+                self._push(outlet)
+            return
+        place = reader.cursor
         if place not in shared:
             if len(shared) >= PLACES:
                 shared.clear()
-            shared[place] = self.hub.burst(*place)
+            shared[place] = self.hub.burst(reader.wishes, place)
         batch = shared[place]
         if batch is None or not reader.follow(batch):
             self._push(outlet)
         elif batch.data:
-            self.bytes_sent += len(batch.data)
-            outlet.send(batch.chunk, self._spool)
+            self.bytes_sent += len(batch.chunk)
+            outlet.write(batch.chunk)
 
-    def _open_windows(self) -> None:
+    def _lend(self, outlet: Outlet) -> bool:
+        """Send what many get without a copy for this reader; tell whether that could be done."""
+        reader = outlet.reader
+        if reader.lag < PIECE_EVENTS or len(self._groups.get(reader.wishes, ())) < MANY:
+            return False
+        if self.hub.closed or not (reader.is_level and outlet.is_direct):
+            return False
+        self.hub.commit()
+        lent = self._spool.send(reader.wishes, reader.cursor, outlet.fd)
+        if lent is None:
+            return False
+        reader.go_on(lent.upto, lent.events)
+        self.bytes_sent += lent.sent + len(lent.rest)
+        if lent.rest:
+            outlet.write(lent.rest)
+        return True
+
+    def _open_window(self, window: int) -> None:
         """Let what is new be collected, for the readers that want the latest alone."""
-        for window, outlets in tuple(self._conflated.items()):
-            if self.hub.closed:
-                self._end_window(window)
-            elif outlets and window not in self._windows:
-                self._windows.add(window)
-                loop = asyncio.get_running_loop()
-                loop.call_later(window / 1000, self._end_window, window)
+        if self.hub.closed:
+            self._end_window(window)
+        elif window not in self._windows:
+            self._windows.add(window)
+            asyncio.get_running_loop().call_later(window / 1000, self._end_window, window)
 
     def _end_window(self, window: int) -> None:
         self._windows.discard(window)
-        for outlet in tuple(self._conflated.get(window, ())):
+        for outlet in tuple(self._groups.get(window, ())):
             self._push(outlet)
 
     def _push(self, outlet: Outlet) -> None:
@@ -209,7 +226,8 @@ class Broadcast(StreamEndpoint):
         for _ in range(BATCHES_A_TURN):
             if outlet.blocked_since is not None or reader.ended:
                 return
-            self._write(outlet)
+            if not self._lend(outlet):
+                self._write(outlet)
             if not reader.is_due:
                 break
         if not reader.ended and (reader.is_due or reader.cursor < self.hub.head):
@@ -219,8 +237,8 @@ class Broadcast(StreamEndpoint):
         """Write one batch to a reader whose connection has room, and the end when it is due."""
         batch = outlet.reader.take_batch()
         if batch.data:
-            self.bytes_sent += len(batch.data)
-            outlet.send(batch.chunk, self._spool)
+            self.bytes_sent += len(batch.chunk)
+            outlet.write(batch.chunk)
         if outlet.reader.ended:
             outlet.end()
 
@@ -230,10 +248,7 @@ class Broadcast(StreamEndpoint):
         """Let every reader that keeps up know that the line is alive, and where the head is."""
         if not first and not self.hub.closed:
             beat = chunk(comment(self.heartbeat()))
-            for outlet in (
-                *self._outlets,
-                *(o for group in self._conflated.values() for o in group),
-            ):
+            for outlet in chain(*self._groups.values()):
                 if outlet.blocked_since is None:
                     outlet.write(beat)
         self._again("beat", self.settings.heartbeat_s, self._beat)
@@ -241,7 +256,7 @@ class Broadcast(StreamEndpoint):
     def _sweep(self) -> None:
         """Hang up on the readers that have taken nothing for too long."""
         now = asyncio.get_running_loop().time()
-        for outlet in (*self._outlets, *(o for group in self._conflated.values() for o in group)):
+        for outlet in tuple(chain(*self._groups.values())):
             since = outlet.blocked_since
             if since is not None and now - since > self.settings.send_timeout_s:
                 self.admission.evicted += 1

@@ -6,18 +6,24 @@ ring has gone over them, one ``gap`` that says so. Nothing in here waits or know
 """
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from random import Random
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
+
+import structlog
 
 from market.batch import Batch, Batches
 from market.events import Fact, Gap, Shutdown
 from market.filter import Filter
 from market.reader import Reader
 from market.ring import Ring, Topic
-from market.wire import EventId, encode, frame
+from market.wire import EventId, encode, encode_many, frame
 
 RETRY_MS: Final = 1000
+MOST_FRESH: Final = 256
+
+log = structlog.get_logger("market.hub")
 
 
 class _Forms(dict[str, bytes]):
@@ -65,8 +71,11 @@ class Hub:
         self.epoch, self.ring = epoch, Ring(history)
         self.kinds = frozenset(kinds)
         self.default_kinds = frozenset(kinds if default_kinds is None else default_kinds)
-        self.closed, self.published, self.gaps, self.replays = False, 0, 0, 0
+        self.closed, self.gaps, self.replays = False, 0, 0
         self._snapshot, self._log, self._unlogged = snapshot, log, list[bytes]()
+        self._fresh: list[Fact] = []
+        self._failure: Exception | None = None
+        self._inherited = 0
         self._rng = rng or Random()
         self._farewell = Shutdown()
         self._filters: WeakValueDictionary[tuple[object, ...], Filter] = WeakValueDictionary()
@@ -84,25 +93,30 @@ class Hub:
 
     # -- the publisher's side ------------------------------------------------------------------
 
-    def publish(self, fact: Fact) -> EventId:
-        """Give ``fact`` the next number, keep its frame, and wake the readers."""
-        n = self.ring.head + 1
-        kept = self._frame_of[fact.kind] % (n, encode(fact))
-        self.ring.keep(fact.topic, kept)
-        self.published += 1
-        if self._log is not None:
-            self._unlogged.append(kept)
-        for wake in self._listeners:
-            wake()
-        return EventId(self._epoch, n)
+    def publish(self, fact: Fact) -> None:
+        """Give ``fact`` the next number, and wake the readers.
+
+        It is encoded with the others of its burst, before any reader or the log is given them. One
+        that cannot be encoded gets no number after all, and a later publish raises why.
+        """
+        self._fresh.append(fact)
+        if len(self._fresh) == 1:
+            self._wake()
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+        elif len(self._fresh) >= MOST_FRESH:
+            self._encode()
 
     def begin(self, after: int) -> None:
         """Number on from event ``after`` of an earlier process; nothing was published yet."""
         self.ring.begin(after)
+        self._inherited = after
 
     def restore(self, topic: Topic, kept: bytes) -> None:
         """Put back the frame of the next event from a log, without waking anyone."""
-        self.ring.keep(topic, kept)
+        self.ring.extend([topic], [kept])
+        self._inherited += 1
 
     def close(self, reason: str = "stopping") -> None:
         """End every stream: each reader gets what is pending, a farewell, and then the end.
@@ -112,31 +126,69 @@ class Hub:
         if self.closed:
             return
         self.closed, self._farewell = True, Shutdown(reason=reason)
-        for wake in self._listeners:
-            wake()
+        self._wake()
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call ``wake`` after every event and at the close; return what ends that."""
+        """Call ``wake`` when there is news, once until it is taken, and at the close.
+
+        Return what ends that.
+        """
         self._listeners.append(wake)
         return lambda: self._listeners.remove(wake)
 
     def commit(self) -> None:
         """Hand to the log what it has not seen; no reader is ever ahead of the log."""
+        self._encode()
         if self._log is not None and self._unlogged:
             frames, self._unlogged = b"".join(self._unlogged), []
             self._log.append(frames, self.head)
+
+    def _encode(self) -> None:
+        """Keep the frames of what was published since."""
+        if not self._fresh:
+            return
+        forms, first = self._frame_of, self.ring.head + 1
+        data = self._encoded()  # first: it may drop a fact
+        numbered = zip(self._fresh, enumerate(data, first), strict=True)
+        frames = [forms[fact.kind] % number_and_data for fact, number_and_data in numbered]
+        self.ring.extend([fact.topic for fact in self._fresh], frames)
+        self._fresh.clear()
+        if self._log is not None:
+            self._unlogged += frames
+
+    def _encoded(self) -> list[bytes]:
+        """Return the data of what was published since; what has none is dropped, and not quietly.
+
+        It is a mistake of its publisher's, for which no reader or other publisher has to suffer.
+        """
+        try:
+            return encode_many(self._fresh)
+        except Exception as error:
+            told = [fact for fact in self._fresh if _is_encodable(fact)]
+            log.error("event_not_encoded", events=len(self._fresh) - len(told), exc_info=error)
+            self._fresh, self._failure = told, error
+            return encode_many(told)
+
+    def _wake(self) -> None:
+        for wake in self._listeners:
+            wake()
 
     # -- the readers' side ---------------------------------------------------------------------
 
     @property
     def head(self) -> int:
         """The number of the newest event."""
-        return self.ring.head
+        return self.ring.head + len(self._fresh)
 
     @property
     def oldest(self) -> int:
         """The number of the oldest event at hand; ``head + 1`` when there is none."""
-        return self.ring.oldest
+        return max(self.ring.oldest, self.head - self.ring.size + 1)
+
+    @property
+    def published(self) -> int:
+        """How many events were published here, beside those of an earlier process."""
+        return self.head - self._inherited
 
     @property
     def history(self) -> int:
@@ -234,3 +286,10 @@ class Hub:
         fact = self._snapshot(wishes, self.id)
         here = EventId(self.epoch, self.head)
         return frame(fact.kind, encode(fact), id=here, retry_ms=retry_ms)
+
+
+def _is_encodable(fact: Fact) -> bool:
+    with suppress(Exception):
+        encode(fact)
+        return True
+    return False

@@ -41,9 +41,18 @@ class Reader:
         return bool(self._greeting) or self._hub.closed or self.cursor < upto
 
     @property
+    def is_level(self) -> bool:
+        """Whether just what follows is due, and no word of anything else."""
+        return not (self._greeting or self._warned or self.ended or self._is_near_the_end)
+
+    @property
     def is_overtaken(self) -> bool:
         """Whether the history has gone over what this reader has not taken."""
         return not self._greeting and not self.ended and self.cursor + 1 < self._hub.oldest
+
+    @property
+    def _is_near_the_end(self) -> bool:
+        return 4 * self.lag >= 3 * self._hub.history
 
     def take(self) -> bytes:
         """Return the frames that are due now."""
@@ -57,6 +66,7 @@ class Reader:
         if self.ended:
             return Batch(b"", 0, self.cursor)
         hub = self._hub
+        hub.commit()  # first: what is at the head is certain from here on
         if self.is_overtaken:
             since = str(EventId(hub.epoch, self.cursor))
             told, self.cursor = hub.gap(since, self.cursor, self.wishes, "slow")
@@ -64,8 +74,7 @@ class Reader:
             return Batch(told, 0, self.cursor)
         warning = self._warning()
         batch = hub.batch(self.wishes, self.cursor, self._upto())
-        self.cursor = batch.upto
-        self.events += batch.events
+        self.go_on(batch.upto, batch.events)
         self.ended = hub.closed and self.cursor == hub.head
         if warning or self.ended:
             last = hub.farewell() if self.ended else b""
@@ -74,11 +83,15 @@ class Reader:
 
     def follow(self, batch: Batch) -> bool:
         """Take a batch that others take too; refuse when something else comes first."""
-        if self._greeting or self._warned or self.ended:
-            return False
-        self.cursor = batch.upto
-        self.events += batch.events
-        return True
+        if self.is_level:
+            self.go_on(batch.upto, batch.events)
+            return True
+        return False
+
+    def go_on(self, upto: int, events: int) -> None:
+        """Have taken so many events, up to number ``upto``."""
+        self.cursor = upto
+        self.events += events
 
     def _upto(self) -> int:
         """Return how far to read; at the goal, what has come meanwhile is the next one."""
@@ -92,7 +105,7 @@ class Reader:
         lag, most = self.lag, self._hub.history
         if 8 * lag < 3 * most:
             self._warned = False
-        elif 4 * lag >= 3 * most and not self._warned:
+        elif self._is_near_the_end and not self._warned:
             self._warned = True
             return frame(Lagging.kind, encode(Lagging(behind=lag, limit=most)))
         return b""

@@ -1,8 +1,11 @@
 """The newest encoded events by number, in a ring: what is one too many goes over the oldest."""
 
+from typing import TypeVar
+
 from market.filter import Filter
 
 Topic = tuple[str, str]
+Kept = TypeVar("Kept")
 
 
 class Ring:
@@ -25,14 +28,20 @@ class Ring:
         """Number on from ``after``, with no event at hand."""
         self.head, self.oldest = after, after + 1
 
-    def keep(self, topic: Topic, kept: bytes) -> None:
-        """Give the next number to a frame, and keep it."""
-        self.head = head = self.head + 1
-        slot = head % self.size
-        self.frames[slot] = kept
-        self.topics[slot] = self._interned.setdefault(topic, topic)
-        if self.oldest <= head - self.size:
-            self.oldest = head - self.size + 1
+    def extend(self, topics: list[Topic], frames: list[bytes]) -> None:
+        """Give the next numbers to frames, and keep the newest of them."""
+        intern, newest = self._interned, slice(-self.size, None)
+        self.head += len(frames)
+        self._put(self.frames, frames[newest])
+        self._put(self.topics, [intern.setdefault(topic, topic) for topic in topics[newest]])
+        self.oldest = max(self.oldest, self.head - self.size + 1)
+
+    def _put(self, slots: list[Kept], newest: list[Kept]) -> None:
+        """Put into its slot each of those that end at the head."""
+        first = (self.head - len(newest) + 1) % self.size
+        till_end = self.size - first
+        slots[first : first + len(newest)] = newest[:till_end]
+        slots[: max(0, len(newest) - till_end)] = newest[till_end:]
 
     def wanted(self, wishes: Filter, after: int, upto: int) -> list[bytes]:
         """Return the frames of the events after ``after``, up to ``upto``, that a filter wants."""

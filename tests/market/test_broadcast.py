@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import os
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,12 +15,14 @@ import pytest
 import uvloop
 
 from market.batch import KEPT_BYTES
-from market.broadcast import Broadcast, Outlet
+from market.broadcast import MANY, Broadcast, Outlet
 from market.connection import Connection
+from market.filter import Filter
 from market.hub import Hub
 from market.server import ServerSettings
-from market.spool import LENT_BYTES, Spool
+from market.spool import MOST_FILTERS, PIECE_EVENTS, Lent, Spool
 from market.streaming import StreamSettings
+from market.wire import chunk
 from tests.builders import EPOCH, Market, a_hub, a_trade
 from tests.stopwatch import Stopwatch
 from tests.streams import (
@@ -34,6 +38,7 @@ from tests.streams import (
 )
 
 PATIENT = StreamSettings(send_timeout_s=60)
+LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 
 
 @asynccontextmanager
@@ -56,6 +61,19 @@ def endpoint(on: Served) -> Broadcast:
     return on.endpoint
 
 
+def everyone(on: Served) -> list[Outlet]:
+    return list(chain(*endpoint(on)._groups.values()))
+
+
+def has_lent(on: Served) -> bool:
+    """Tell whether what readers got was lent to them, at least now and then."""
+    return any(endpoint(on)._spool._reels.values())
+
+
+def ticks_of(blocks: list[Block]) -> list[int]:
+    return [block.n for block in blocks if block.event == "tick"]
+
+
 def is_tick(n: int) -> Callable[[Block], bool]:
     return lambda block: block.event == "tick" and block.n == n
 
@@ -73,7 +91,7 @@ async def publish(market: Market, count: int, burst: int = 200) -> None:
 def test_readers_at_one_place_with_one_filter_are_handed_the_very_same_chunk() -> None:
     hub = a_hub()
     readers = [hub.reader(hub.filter(), f"{EPOCH}-0") for _ in range(3)]
-    hub.ring.keep(("tick", "BTC"), b"id: 1\nevent: tick\ndata: {}\n\n")
+    hub.ring.extend([("tick", "BTC")], [b"id: 1\nevent: tick\ndata: {}\n\n"])
     for reader in readers:
         reader.take()
 
@@ -94,25 +112,152 @@ async def test_a_burst_is_one_write(count: int) -> None:
     assert chunk.count(b"event: tick\n") == count
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@LOOPS
 def test_readers_that_are_lent_the_same_bytes_get_each_event_once_however_they_keep_up(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     async def read() -> list[list[int]]:
         hub = a_hub(history=100_000)
         async with served(hub, settings=PATIENT) as on, AsyncExitStack() as held:
-            answers = [await held.enter_async_context(asked(on.url())) for _ in range(6)]
-            await eventually(lambda: len(endpoint(on)._outlets) == 6)
+            answers = [await held.enter_async_context(asked(on.url())) for _ in range(MANY)]
+            slow = [await held.enter_async_context(sleeping(on.url())) for _ in range(3)]
+            await eventually(lambda: len(everyone(on)) == MANY + 3)
             await publish(Market(hub), 24_000, burst=600)
+            answers += [await answer(*await asyncio.open_connection(sock=one)) for one in slow]
             # those that come last have been slow for long
             read = [await one.until(is_tick(24_000)) for one in answers]
-            assert endpoint(on)._spool.lent > 0
-        return [[block.n for block in blocks if block.event == "tick"] for blocks in read]
+            assert has_lent(on)
+            assert endpoint(on).delivered == 24_000 * (MANY + 3)
+            assert endpoint(on).bytes_sent == sum(len(chunk(c)) for a in answers for c in a.chunks)
+            for one in answers[MANY:]:
+                one.writer.transport.abort()
+        return [ticks_of(blocks) for blocks in read]
 
     with asyncio.Runner(loop_factory=loop) as runner:
         got = runner.run(read())
 
-    assert got == [[*range(1, 24_001)]] * 6
+    assert got == [[*range(1, 24_001)]] * (MANY + 3)
+
+
+@LOOPS
+def test_whoever_is_lent_to_gets_all_that_was_published_before_the_farewell(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def read() -> list[list[Block]]:
+        hub = a_hub(history=100_000)
+        async with served(hub, settings=PATIENT) as on, AsyncExitStack() as held:
+            sleepers = [await held.enter_async_context(sleeping(on.url())) for _ in range(MANY + 2)]
+            await eventually(lambda: len(everyone(on)) == MANY + 2)
+            await publish(Market(hub), 30_000, burst=1000)
+            await eventually(lambda: all(o.blocked_since is not None for o in everyone(on)))
+            assert has_lent(on)
+            Market(hub).run(100)
+            hub.close()
+            answers = [await answer(*await asyncio.open_connection(sock=one)) for one in sleepers]
+            read = [await one.rest() for one in answers]
+            assert all(one.ended_well for one in answers)
+            for one in answers:
+                one.writer.transport.abort()
+        return read
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        got = runner.run(read())
+
+    assert [ticks_of(blocks) for blocks in got] == [[*range(1, 30_101)]] * (MANY + 2)
+    assert all(blocks[-1].event == "shutdown" for blocks in got)
+
+
+async def test_those_who_are_lent_to_are_told_what_they_missed_and_go_on() -> None:
+    hub = a_hub(history=2000)
+    market = Market(hub)
+    async with served(hub, settings=PATIENT) as on, AsyncExitStack() as held:
+        sleepers = [await held.enter_async_context(sleeping(on.url())) for _ in range(MANY)]
+        await eventually(lambda: len(everyone(on)) == MANY)
+        await publish(market, 40_000, burst=200)
+        assert has_lent(on)
+        answers = [await answer(*await asyncio.open_connection(sock=one)) for one in sleepers]
+        told = [await one.until(lambda b: b.event == "snapshot" and b.n > 0) for one in answers]
+        market.run(200)
+        after = [await one.until(is_tick(40_200)) for one in answers]
+        for one in answers:
+            one.writer.transport.abort()
+
+    for blocks, later in zip(told, after, strict=True):
+        got, gap = ticks_of(blocks), blocks[-2].data
+        assert got == [*range(1, len(got) + 1)]
+        assert (gap["reason"], gap["from"]) == ("slow", f"{EPOCH}-{len(got)}")
+        assert gap["to"] == blocks[-1].id == f"{EPOCH}-40000"
+        assert ticks_of(later) == [*range(40_001, 40_201)]
+
+
+async def test_those_who_could_be_lent_to_are_warned_before_they_lose_anything() -> None:
+    hub = a_hub(history=30_000)
+    async with served(hub, settings=PATIENT) as on, AsyncExitStack() as held:
+        sleepers = [await held.enter_async_context(sleeping(on.url())) for _ in range(MANY)]
+        await eventually(lambda: len(everyone(on)) == MANY)
+        await publish(Market(hub), 29_000)
+        assert has_lent(on)
+        answers = [await answer(*await asyncio.open_connection(sock=one)) for one in sleepers]
+        told = [await one.until(is_tick(29_000)) for one in answers]
+        for one in answers:
+            one.writer.transport.abort()
+
+    for blocks in told:
+        assert [block.event for block in blocks].count("lagging") == 1
+        assert ticks_of(blocks) == [*range(1, 29_001)]
+
+
+@pytest.mark.parametrize(
+    ("readers", "query", "burst"),
+    [
+        pytest.param(MANY - 1, "", 200, id="too few readers"),
+        pytest.param(MANY, "", PIECE_EVENTS - 1, id="too few events"),
+        pytest.param(MANY, "conflate=10", 200, id="the latest alone"),
+        pytest.param(MANY, "", 2 * PIECE_EVENTS, id="lent"),
+    ],
+)
+async def test_what_many_get_alike_is_lent_to_them_and_nothing_else(
+    readers: int, query: str, burst: int
+) -> None:
+    hub = a_hub()
+    market = Market(hub)
+    async with served(hub) as on, AsyncExitStack() as held:
+        answers = [await held.enter_async_context(asked(on.url(query))) for _ in range(readers)]
+        for one in answers:
+            await one.chunk()
+        few = 3 if query else burst
+        for _ in range(5):
+            market.run(burst)
+            told = [await one.until(is_tick(hub.head)) for one in answers]
+            assert [len(ticks_of(blocks)) for blocks in told] == [few] * readers
+
+        assert has_lent(on) == (burst == 2 * PIECE_EVENTS)
+
+
+async def test_each_of_more_filters_than_are_lent_gets_its_own_and_nothing_is_kept_for_nobody() -> (
+    None
+):
+    hub = a_hub(history=10_000)
+    subjects = [f"S{n}" for n in range(MOST_FILTERS + 2)]
+    market = Market(hub, subjects)
+    async with served(hub, subjects=subjects) as on:
+        before = open_files()
+        async with AsyncExitStack() as held:
+            answers = [
+                await held.enter_async_context(asked(on.url(f"symbols={one}")))
+                for one in subjects
+                for _ in range(MANY)
+            ]
+            for one in answers:
+                await one.chunk()
+            market.run(3000)
+            told = [await answer.events().__anext__() for answer in answers]
+            assert [block.data["symbol"] for block in told] == [
+                one for one in subjects for _ in range(MANY)
+            ]
+            assert len(endpoint(on)._spool._reels) == MOST_FILTERS
+        await eventually(lambda: not on.endpoint.admission.open)
+        await eventually(lambda: open_files() <= before)
 
 
 @asynccontextmanager
@@ -131,6 +276,12 @@ async def outlet_of(hub: Hub) -> AsyncIterator[tuple[Outlet, asyncio.StreamReade
         def connection_lost(self, exc: Exception | None) -> None:
             """Nobody waits for it."""
 
+        def pause_writing(self) -> None:
+            """Nobody is told."""
+
+        def resume_writing(self) -> None:
+            """Nobody is told."""
+
     server = await asyncio.get_running_loop().create_server(Line, "127.0.0.1", 0)
     async with server:
         client, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -138,30 +289,93 @@ async def outlet_of(hub: Hub) -> AsyncIterator[tuple[Outlet, asyncio.StreamReade
         writer.close()
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_what_is_lent_follows_what_was_written_and_goes_to_nobody_who_has_left(
+def is_open(fd: int) -> bool:
+    return Path(f"/proc/self/fd/{fd}").exists()
+
+
+@asynccontextmanager
+async def lending(count: int) -> AsyncIterator[tuple[Broadcast, Outlet, asyncio.StreamReader]]:
+    """Give one of many readers to whom so many events are due, and what its client gets."""
+    hub = a_hub(history=10_000)
+    async with outlet_of(hub) as (outlet, client):
+        on = Broadcast(hub, PATIENT)
+        hub._listeners.clear()  # it lends when it is told to
+        others = [Outlet(outlet.reader, outlet.connection) for _ in range(MANY - 1)]
+        on._groups[outlet.group] = {outlet, *others}
+        outlet.reader.take()  # the greeting
+        Market(hub).run(count)
+        try:
+            yield on, outlet, client
+        finally:
+            on._spool.close()
+
+
+@LOOPS
+def test_what_is_lent_follows_what_was_written(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    data, spool = b"a" * LENT_BYTES.start, Spool()
-    spool.send(data, -1)  # the first who gets them takes none
+    async def lend() -> None:
+        async with lending(2 * PIECE_EVENTS) as (on, outlet, client):
+            before = b"before" * 2_000_000  # more than a socket takes
+            outlet.write(before)
+            assert not on._lend(outlet)
+            assert await client.readexactly(len(before)) == before
+            await eventually(lambda: outlet.is_direct)
+            assert on._lend(outlet)
+            wishes = outlet.reader.wishes
+            pieces = [on.hub.batch(wishes, n, n + PIECE_EVENTS) for n in (0, PIECE_EVENTS)]
+            due = b"".join(piece.chunk for piece in pieces)
+            assert await client.readexactly(on.bytes_sent) == due
 
-    async def write() -> tuple[bytes, int, int]:
-        async with outlet_of(a_hub()) as (outlet, client):
-            outlet.write(b"head")
-            outlet.send(data, spool)
-            first = await client.readexactly(4 + len(data))
-            outlet.send(data, spool)
-            lent = spool.lent
-            await client.readexactly(len(data))
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(lend())
+
+
+@LOOPS
+def test_nothing_is_lent_to_who_has_left_though_its_number_is_given_to_another(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def lend(near: socket.socket, far: socket.socket) -> None:
+        async with lending(2 * PIECE_EVENTS) as (on, outlet, _):
             outlet.transport.abort()
-            outlet.send(data, spool)
-            return first, lent, spool.lent
+            await eventually(lambda: not is_open(outlet.fd))
+            os.dup2(far.fileno(), outlet.fd)
+            assert not on._lend(outlet)
+            os.close(outlet.fd)
+            with pytest.raises(BlockingIOError):
+                near.recv(1)
+            assert outlet.reader.cursor == 0
 
-    with asyncio.Runner(loop_factory=loop) as runner, closing(spool):
-        first, before, after = runner.run(write())
+    near, far = socket.socketpair()
+    with near, far, asyncio.Runner(loop_factory=loop) as runner:
+        near.setblocking(False)
+        runner.run(lend(near, far))
 
-    assert first == b"head" + data
-    assert after == before >= len(data)
+
+class Sparing(Spool):
+    """A spool that gives one piece at a time, as if the socket took no more, but it does."""
+
+    def send(self, wishes: Filter, after: int, to: int) -> Lent | None:
+        lent = super().send(wishes, after, -1)  # to nobody: all of a piece is left as the rest
+        assert lent is not None
+        assert (lent.sent, lent.upto) == (0, after + PIECE_EVENTS)
+        return lent
+
+
+@LOOPS
+def test_who_takes_more_than_is_lent_in_one_go_gets_the_rest_without_other_news(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def lend() -> None:
+        async with lending(40 * PIECE_EVENTS) as (on, outlet, client):
+            on._spool = Sparing(on.hub.ring)
+            on._flush()
+            await eventually(lambda: outlet.reader.cursor == 40 * PIECE_EVENTS)
+            got = await client.readexactly(on.bytes_sent)
+            assert got.count(b"event: tick") == 40 * PIECE_EVENTS
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(lend())
 
 
 async def test_a_burst_that_is_longer_than_the_history_is_told_as_a_gap() -> None:
@@ -199,7 +413,7 @@ async def test_a_reader_that_never_reads_costs_less_than_a_mebibyte_and_nobody_a
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        blocked = [o for o in endpoint(on)._outlets if o.blocked_since is not None]
+        blocked = [o for o in everyone(on) if o.blocked_since is not None]
         buffered = blocked[0].connection.transport.get_write_buffer_size()
 
     assert len(blocked) == 1
@@ -218,7 +432,7 @@ async def test_a_hundred_readers_that_never_read_leave_the_others_alone() -> Non
             await awake.chunk()
             await publish(market, 20_000)
             blocks = await awake.until(is_tick(20_000))
-        outlets = endpoint(on)._outlets
+        outlets = everyone(on)
         buffered = [o.connection.transport.get_write_buffer_size() for o in outlets]
 
     assert [block.n for block in blocks if block.event == "tick"] == list(range(1, 20_001))
@@ -229,7 +443,7 @@ async def test_a_slow_reader_that_comes_back_is_told_what_it_missed_and_goes_on(
     hub = a_hub(history=1000)
     market = Market(hub)
     async with served(hub, settings=PATIENT) as on, sleeping(on.url()) as sleeper:
-        await eventually(lambda: bool(endpoint(on)._outlets))
+        await eventually(lambda: bool(everyone(on)))
         await publish(market, 20_000)
         reader, writer = await asyncio.open_connection(sock=sleeper)
         slow = await answer(reader, writer)
@@ -252,7 +466,7 @@ async def test_a_slow_reader_is_warned_before_it_loses_anything() -> None:
     hub = a_hub(history=30_000)
     market = Market(hub)
     async with served(hub, settings=PATIENT) as on, sleeping(on.url()) as sleeper:
-        await eventually(lambda: bool(endpoint(on)._outlets))
+        await eventually(lambda: bool(everyone(on)))
         await publish(market, 28_000)
         reader, writer = await asyncio.open_connection(sock=sleeper)
         slow = await answer(reader, writer)
@@ -269,9 +483,9 @@ async def test_a_reader_that_takes_nothing_is_evicted_after_the_send_timeout() -
     hub = a_hub(history=100_000)
     quick = StreamSettings(send_timeout_s=0.2)
     async with served(hub, settings=quick) as on, sleeping(on.url()):
-        await eventually(lambda: bool(endpoint(on)._outlets))
+        await eventually(lambda: bool(everyone(on)))
         await publish(Market(hub), 20_000)
-        await eventually(lambda: not endpoint(on)._outlets)
+        await eventually(lambda: not everyone(on))
 
     assert endpoint(on).admission.evicted == 1
 
@@ -280,10 +494,10 @@ async def test_a_reader_that_takes_a_byte_now_and_then_is_evicted_too() -> None:
     hub, loop = a_hub(history=100_000), asyncio.get_running_loop()
     quick = StreamSettings(send_timeout_s=0.2)
     async with served(hub, settings=quick) as on, sleeping(on.url()) as sleeper:
-        await eventually(lambda: bool(endpoint(on)._outlets))
+        await eventually(lambda: bool(everyone(on)))
         await publish(Market(hub), 20_000)
         async with asyncio.timeout(20):
-            while endpoint(on)._outlets:
+            while everyone(on):
                 with suppress(ConnectionError):
                     await loop.sock_recv(sleeper, 1)
                 await asyncio.sleep(0.01)
@@ -297,7 +511,7 @@ async def test_stuck_readers_do_not_hold_the_shutdown_up() -> None:
         async with served(hub, settings=PATIENT, server=server) as on:
             for _ in range(20):
                 await sleepers.enter_async_context(sleeping(on.url()))
-            await eventually(lambda: len(endpoint(on)._outlets) == 20)
+            await eventually(lambda: len(everyone(on)) == 20)
             await publish(Market(hub), 20_000)
             ending = Stopwatch()
         lasted_s = ending.read()
@@ -312,7 +526,7 @@ async def test_a_thousand_windows_leave_no_group_behind() -> None:
                 await one.chunk()
         await eventually(lambda: not on.endpoint.admission.open)
 
-        assert not endpoint(on)._conflated
+        assert not endpoint(on)._groups
         assert not endpoint(on)._timers
 
 
@@ -336,7 +550,7 @@ async def test_a_thousand_readers_that_come_and_go_leave_nothing_behind() -> Non
         await eventually(lambda: open_files() <= files)
         await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
 
-        assert not endpoint(on)._outlets
+        assert not everyone(on)
         assert not endpoint(on)._timers
         assert len(hub._listeners) == 1
 
@@ -348,7 +562,7 @@ async def test_a_request_behind_a_stream_is_not_answered_and_leaves_nothing_behi
             await (await answer(reader, writer)).chunk()
         await eventually(lambda: not on.endpoint.admission.open)
 
-        assert not endpoint(on)._outlets
+        assert not everyone(on)
         assert len([t for t in asyncio.all_tasks() if "run_asgi" in repr(t)]) == 0
 
 
@@ -365,11 +579,11 @@ async def test_garbage_behind_a_stream_ends_it() -> None:
 async def test_a_reader_is_written_to_no_more_once_its_connection_is_lost() -> None:
     async with served(a_hub()) as on, asked(on.url()) as one:
         await one.chunk()
-        (outlet,) = endpoint(on)._outlets
+        (outlet,) = everyone(on)
 
         outlet.connection.connection_lost(None)
 
-        assert not endpoint(on)._outlets
+        assert not everyone(on)
         outlet.connection.transport.abort()
 
 

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -7,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.batch import BATCH_BYTES, BURST_EVENTS, SHARED_BYTES
+from market.events import Fact
 from market.filter import Filter
-from market.hub import Hub
+from market.hub import MOST_FRESH, Hub
 from market.reader import Reader
 from market.sse import EventDecoder, Message
-from tests.builders import EPOCH, Market, a_book, a_hub, a_source_state, a_tick, a_trade
+from market.wire import EventId, encode, frame
+from tests.builders import EPOCH, KINDS, Market, a_book, a_hub, a_source_state, a_tick, a_trade
 from tests.streams import Proof
 
 
@@ -82,9 +85,15 @@ def test_a_reader_that_is_lost_after_a_gap_has_a_place_to_resume() -> None:
 def test_ids_are_dense_whatever_is_published() -> None:
     hub = a_hub()
 
-    ids = [hub.publish(fact).n for fact in (a_tick(), a_trade(), a_book(), a_source_state())]
+    reader = hub.reader(hub.filter(kinds=KINDS))
+    reader.take()
+    for fact in (a_tick(), a_trade(), a_book(), a_source_state()):
+        hub.publish(fact)
 
-    assert ids == [1, 2, 3, 4]
+    messages = taken(reader)
+
+    assert [message.id for message in messages] == [f"{EPOCH}-{n}" for n in (1, 2, 3, 4)]
+    assert kinds(messages) == ["tick", "trade", "book", "source"]
 
 
 def test_a_reader_resumes_strictly_after_its_last_id() -> None:
@@ -284,9 +293,9 @@ def test_a_thousand_filters_do_not_multiply_the_encoding() -> None:
         reader.take()
 
     Market(hub, ["BTC"]).run(3)
-    frames = {hub.ring.frames[n] for n in (1, 2, 3)}
     for reader in readers:
         encoded[len(reader.take())] += 1
+    frames = {hub.ring.frames[n] for n in (1, 2, 3)}
 
     assert hub.published == 3
     assert encoded == {sum(map(len, frames)): 1000}
@@ -335,6 +344,7 @@ def test_a_burst_of_large_events_is_not_there() -> None:
     wishes = hub.filter(kinds=["book"])
     for _ in range(BURST_EVENTS):
         hub.publish(a_book())
+    hub.commit()
 
     assert sum(map(len, hub.ring.frames)) > BATCH_BYTES
     assert hub.burst(wishes, 0) is None
@@ -455,10 +465,14 @@ class Kept:
     """A log in memory."""
 
     def __init__(self) -> None:
-        self.upto, self.frames = 0, b""
+        self.upto, self.frames, self.times = 0, b"", 0
 
     def append(self, frames: bytes, upto: int) -> None:
-        self.frames, self.upto = self.frames + frames, upto
+        self.frames, self.upto, self.times = self.frames + frames, upto, self.times + 1
+
+    @property
+    def numbers(self) -> list[int]:
+        return numbers(EventDecoder().feed(self.frames))
 
 
 def test_no_reader_is_ahead_of_the_log() -> None:
@@ -472,6 +486,17 @@ def test_no_reader_is_ahead_of_the_log() -> None:
         reader.take()
         assert log.upto == hub.head
     assert log.frames == b"".join(hub.ring.frames[1:16])
+
+
+@pytest.mark.parametrize("last_id", [None, f"{EPOCH}-20", f"{EPOCH}-3", "deadbeef-1"])
+def test_no_greeting_is_ahead_of_the_log(last_id: str | None) -> None:
+    log = Kept()
+    hub = a_hub(log=log, history=10)
+    Market(hub).run(25)
+
+    hub.reader(hub.filter(), last_id)
+
+    assert log.upto == 25
 
 
 def test_not_even_the_snapshot_after_a_gap_is_ahead_of_the_log() -> None:
@@ -493,19 +518,177 @@ def test_a_history_goes_on_where_an_earlier_process_ended() -> None:
     hub.begin(41)
     hub.restore(("tick", "BTC"), b"id: 0badcafe-42\nevent: tick\ndata: {}\n\n")
 
-    assert hub.publish(a_tick()).n == 43
+    hub.publish(a_tick())
+
+    assert (hub.head, hub.oldest, hub.published) == (43, 42, 1)
     assert numbers(taken(hub.reader(hub.filter(), f"{EPOCH}-41"))) == [42, 43]
     assert kinds(taken(hub.reader(hub.filter(), f"{EPOCH}-40")))[0] == "gap"
+
+
+def test_a_listener_is_called_once_until_what_is_new_is_taken() -> None:
+    hub, calls = a_hub(), list[int]()
+    hub.listen(lambda: calls.append(hub.head))
+    reader, market = hub.reader(hub.filter()), Market(hub)
+    reader.take()
+
+    market.run(5)
+    assert calls == [1]
+    reader.take()
+    market.run(5)
+    assert calls == [1, 6]
+    hub.commit()
+    hub.commit()
+    market.run(1)
+    assert calls == [1, 6, 11]
+    hub.close()
+    assert calls == [1, 6, 11, 11]
 
 
 def test_a_listener_that_left_is_not_called() -> None:
     hub, calls = a_hub(), list[int]()
     stop = hub.listen(lambda: calls.append(hub.head))
     hub.publish(a_tick())
+    hub.commit()
     stop()
     hub.publish(a_tick())
 
     assert calls == [1]
+
+
+# -- what was published, and not yet encoded -------------------------------------------------------
+
+BURSTS = (1, MOST_FRESH - 1, MOST_FRESH, MOST_FRESH + 1, 5 * MOST_FRESH + 7)
+
+
+@pytest.mark.parametrize("count", BURSTS)
+def test_the_log_is_given_whole_frames_up_to_the_head_at_the_commit_alone(count: int) -> None:
+    log = Kept()
+    hub = a_hub(log=log, history=10)  # it need not be at hand any more
+    market = Market(hub)
+    market.run(count)
+    assert (log.times, hub.head) == (0, count), "half of a group may be published"
+
+    hub.commit()
+    hub.commit()
+    assert (log.times, log.upto) == (1, count)
+    assert log.numbers == [*range(1, count + 1)]
+    market.run(count)
+    hub.commit()
+    assert (log.times, log.upto) == (2, 2 * count)
+    assert log.numbers == [*range(1, 2 * count + 1)]
+
+
+@pytest.mark.parametrize("count", BURSTS)
+@pytest.mark.parametrize("after", [0, 41])
+def test_what_is_at_hand_is_known_before_it_is_encoded(after: int, count: int) -> None:
+    lazy, prompt = a_hub(history=100), a_hub(history=100)
+    for hub in (lazy, prompt):
+        hub.begin(after)
+    reader, late = (hub.reader(hub.filter(), f"{EPOCH}-{after}") for hub in (lazy, prompt))
+    for each in (reader, late):
+        each.take()
+    markets = Market(lazy), Market(prompt)
+    for _ in range(count):
+        for market in markets:
+            market.run(1)
+        prompt.commit()
+
+        assert (lazy.head, lazy.oldest, lazy.published, lazy.id) == (
+            prompt.head,
+            prompt.oldest,
+            prompt.published,
+            prompt.id,
+        )
+        assert (reader.lag, reader.is_due) == (late.lag, late.is_due)
+        assert (reader.is_overtaken, reader.is_level) == (late.is_overtaken, late.is_level)
+    assert lazy.published == count
+    assert reader.take() == late.take()
+
+
+@pytest.fixture(params=BURSTS)
+def burst(request: pytest.FixtureRequest) -> Hub:
+    """Give a hub into which so many events were published in one go."""
+    hub = a_hub(history=100)
+    Market(hub).run(request.param)
+    return hub
+
+
+def test_who_resumes_after_a_burst_gets_what_is_at_hand(burst: Hub) -> None:
+    since, at_hand = burst.oldest - 1, [*range(burst.oldest, burst.head + 1)]
+
+    assert numbers(taken(burst.reader(burst.filter(), f"{EPOCH}-{since}"))) == at_hand
+
+
+def test_who_resumes_before_what_a_burst_has_left_is_told_of_a_gap(burst: Hub) -> None:
+    messages = taken(burst.reader(burst.filter(), f"{EPOCH}-{burst.oldest - 2}"))
+
+    assert kinds(messages)[:2] == ["gap", "snapshot"]
+    assert (burst.gaps, burst.replays) == (1, 0)
+
+
+def test_who_comes_after_a_burst_begins_at_its_head(burst: Hub) -> None:
+    head = burst.head
+
+    greeting = burst.reader(burst.filter()).take()
+
+    assert greeting.startswith(f"id: {EPOCH}-{head}\n".encode())
+
+
+def test_a_batch_and_a_write_for_all_have_what_a_burst_has_left(burst: Hub) -> None:
+    since, head = burst.oldest - 1, burst.head
+
+    whole = burst.burst(burst.filter(), since)
+
+    assert whole is not None
+    assert (whole.upto, whole.events) == (head, head - since)
+    assert numbers(EventDecoder().feed(whole.data)) == [*range(since + 1, head + 1)]
+    assert burst.batch(burst.filter(), since).data == whole.data
+    assert burst.burst(burst.filter(), since - 1) is None or since == 0
+
+
+def test_a_batch_is_the_first_to_look_at_a_burst(burst: Hub) -> None:
+    since, head = burst.oldest - 1, burst.head
+
+    batch = burst.batch(burst.filter(), since)
+
+    assert (batch.upto, batch.events) == (head, head - since)
+
+
+def test_a_gap_is_the_first_to_look_at_a_burst(burst: Hub) -> None:
+    head = burst.head
+
+    told, upto = burst.gap("?", 0, burst.filter(), "slow")
+
+    assert upto == head == burst.ring.head
+    assert f'"to":"{EPOCH}-{head}","missed":{head},'.encode() in told
+
+
+@given(seed=st.integers(0, 2**32 - 1), history=st.integers(1, 3000))
+@settings(max_examples=40, deadline=None)
+def test_facts_of_all_kinds_come_in_their_order_whoever_looks_in_between(
+    seed: int, history: int
+) -> None:
+    rng, log = Random(seed), Kept()
+    hub, facts = a_hub(history=history, log=log), list[Fact]()
+    looks: list[Callable[[], object]] = [
+        hub.commit,
+        lambda: hub.reader(hub.filter()),
+        lambda: hub.batch(hub.filter(), hub.head),
+        lambda: hub.burst(hub.filter(), hub.head),
+        lambda: hub.gap("?", 0, hub.filter(), "slow"),
+    ]
+    for _ in range(8):
+        for _ in range(rng.choice([0, 1, 5, 500, MOST_FRESH, 2000])):
+            facts.append(rng.choice([a_tick(), a_trade(), a_book(), a_source_state()]))
+            hub.publish(facts[-1])
+        rng.choice(looks)()
+    hub.commit()
+
+    frames = [
+        frame(fact.kind, encode(fact), id=EventId(EPOCH, n)) for n, fact in enumerate(facts, 1)
+    ]
+    assert log.frames == b"".join(frames)
+    assert hub.ring.wanted(hub.filter(kinds=KINDS), hub.oldest - 1, hub.head) == frames[-history:]
 
 
 def wished(hub: Hub, rng: Random) -> Filter:
