@@ -28,8 +28,10 @@ log = structlog.get_logger("market.server")
 
 T = TypeVar("T")
 
-SEND_BUFFER_BYTES: Final = 64 * 1024
+SEND_BUFFER_BYTES: Final = 256 * 1024
+"""For what is on its way, mostly: a receiver acknowledges a part of it only when it is read."""
 UNSENT_BYTES: Final = 16 * 1024
+"""What waits in the kernel for a reader that takes nothing; so it costs no more than that."""
 ACCEPTING_TURNS: Final = 3
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """Of the loop, from the accepting of a connection until it is there to be ended with the others."""
