@@ -6,6 +6,7 @@ from math import inf
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 BUFFER_BYTES: Final = 1 << 18
 SKIMMED_BYTES: Final = 4096  # up to here it is the shortest way to count a byte in place
@@ -13,6 +14,7 @@ LINE_END: Final = ord("\n")
 EVENT_END: Final = ord("}")
 _ID: Final = b"id: "
 _SEQ: Final = re.compile(rb'"seq":(\d+)\}')
+_PLACES: Final = np.arange(10, 0, -1)  # of the digits of a number, from its end
 _SEQ_BYTES: Final = 64  # more than a number at the end of a frame takes
 
 
@@ -217,12 +219,23 @@ class Reader:
         seen = self._seen + b"".join(data[start:end] for start, end in pieces)
         whole = seen.rfind(b"}") + 1
         self._seen = seen[whole:]
-        numbers = [int(number) for number in _SEQ.findall(seen, 0, whole)]
-        if not numbers:
+        if not whole or not self.expected:  # or it is how a stream begins
             return
-        follows = self.dense + self.stride if self.dense else numbers[0]
-        if numbers != list(range(follows, follows + self.stride * len(numbers), self.stride)):
-            raise LostError(f"after {self.dense} came {numbers[:3]}")
-        self.dense = numbers[-1]
+        numbers = _numbers(seen[:whole])
+        follows = self.dense + self.stride if self.dense else int(numbers[0])
+        wrong = numbers != follows + self.stride * np.arange(len(numbers))
+        if wrong.any():
+            at = int(wrong.argmax())
+            raise LostError(f"after {numbers[at - 1] if at else self.dense} came {numbers[at]}")
+        self.dense = int(numbers[-1])
         at = seen.rfind(_ID, 0, whole) + len(_ID)
         self.last_id = seen[at : seen.find(b"\n", at)].decode()
+
+
+def _numbers(frames: bytes) -> npt.NDArray[np.int64]:
+    """Return the number at the end of each of some whole frames."""
+    data = np.frombuffer(frames, np.uint8)
+    ends = np.flatnonzero(data == EVENT_END)
+    digits = data[ends[:, None] - _PLACES] - ord("0")
+    numbers: npt.NDArray[np.int64] = digits @ 10 ** (_PLACES - 1)
+    return numbers
