@@ -3,17 +3,17 @@
 sse-starlette spends four tasks, a generator and a cancel scope on each reader, and wakes them one
 by one. Here the hub drives: after a burst of events each reader that keeps up is handed the same
 chunk, straight on its connection's transport. A reader that does not keep up is left alone until
-its connection has room again, and costs no more than one batch of bytes meanwhile. A large chunk
-is lent to them by the kernel instead of being copied for each; see `market.spool`.
+its connection has room again, and costs no more than one batch of bytes meanwhile. What many get is
+not copied for each of them, when it is more than a few events; see `market.spool`.
 
 What that is worth, the same hub behind both, in one run of `benchmarks/fanout.py` on one core:
 
                                           sse-starlette        here
-    deliveries/s sustained, 100 readers      3 000 000   10 100 000
-    deliveries/s sustained, 1 000 readers      120 000   20 000 000
-    100 readers x 200/s, p50                    1.9 ms       0.8 ms
-    100 readers x 200/s, p99                    6.4 ms       1.7 ms
-    100 readers x 200/s, CPU                      76 %         23 %
+    deliveries/s sustained, 100 readers      8 500 000   20 200 000
+    deliveries/s sustained, 1 000 readers      950 000   28 300 000
+    100 readers x 200/s, p50                    2.3 ms       0.8 ms
+    100 readers x 200/s, p99                    6.8 ms       2.2 ms
+    100 readers x 200/s, CPU                      88 %         26 %
     1 000 readers x 50/s, p99                    64 ms        13 ms
     memory of an idle reader                    44 KiB       17 KiB
 
