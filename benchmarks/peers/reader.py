@@ -14,7 +14,7 @@ LINE_END: Final = ord("\n")
 EVENT_END: Final = ord("}")
 _ID: Final = b"id: "
 _SEQ: Final = re.compile(rb'"seq":(\d+)\}')
-_PLACES: Final = np.arange(10, 0, -1)  # of the digits of a number, from its end
+_PLACES: Final = np.arange(10, 0, -1)  # of a number's digits, from its end; all have as many
 _SEQ_BYTES: Final = 64  # more than a number at the end of a frame takes
 
 

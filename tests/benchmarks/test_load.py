@@ -113,10 +113,20 @@ def test_metrics_that_cannot_be_scraped_are_told() -> None:
 
 def test_a_hole_in_the_numbers_is_noticed() -> None:
     with a_reader(looks=True) as (reader, buffer):
-        take(reader, buffer, b'{"seq":1}\n\n')
+        reader.aim(4, 1)
+        take(reader, buffer, b'{"seq":1000000001}\n\n{"seq":1000000002}\n\n')
+
+        with pytest.raises(LostError, match="after 1000000003 came 1000000005"):
+            take(reader, buffer, b'{"seq":1000000003}\n\n{"seq":1000000005}\n\n')
+
+
+def test_what_is_no_numbered_event_is_a_loss() -> None:
+    with a_reader(looks=True) as (reader, buffer):
+        reader.aim(2, 1)
+        take(reader, buffer, b'{"seq":1000000001}\n\n')
 
         with pytest.raises(LostError):
-            take(reader, buffer, b'{"seq":3}\n\n')
+            take(reader, buffer, b'event: gap\ndata: {"missed":7,"reason":"slow"}\n\n')
 
 
 @given(cuts=st.lists(st.integers(1, 30), min_size=1, max_size=6))
