@@ -59,6 +59,7 @@ class Connection(HttpToolsProtocol):
         if (answering := self._answering) is not None and not answering.response_complete:
             answering.disconnected = True
             answering.message_event.set()
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of the request has become too long."""
@@ -138,6 +139,12 @@ class Connection(HttpToolsProtocol):
         if not hosts:
             return bool(self.parser.get_http_version() == "1.0")
         return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
+
+    def _let_go(self) -> None:
+        """Drop the requests: their scopes hold this connection, and full collections are rare."""
+        self.cycle = self.scope = None  # type: ignore[assignment]
+        self._answering = None
+        self.pipeline.clear()
 
     def _expect_request(self) -> None:
         self._deadline = self.loop.call_later(self.request_timeout_s, self._too_slow)

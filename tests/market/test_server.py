@@ -1,6 +1,7 @@
 """Requests are bounded in size and time, whoever sends them; the end is clean."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from weakref import ref
 
 import pytest
 import uvloop
@@ -18,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from market.connection import MAX_HEAD_BYTES, MAX_URL_BYTES
+from market.connection import MAX_HEAD_BYTES, MAX_URL_BYTES, OUTLET, Connection
 from market.errors import MarketError
 from market.problems import HANDLERS
 from market.server import PortTakenError, ServerSettings, listening, run_to_end, serving
@@ -208,6 +210,26 @@ async def test_a_client_that_leaves_while_it_is_answered_leaves_nothing_behind()
             async with connected(url) as (_, writer):
                 writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
         await eventually(lambda: len(asyncio.all_tasks()) <= before)
+
+
+async def test_a_connection_that_is_over_is_freed_without_the_collector() -> None:
+    seen: list[ref[Connection]] = []
+
+    async def see(request: Request) -> Response:
+        seen.append(ref(request.scope["extensions"][OUTLET]))
+        return PlainTextResponse("seen")
+
+    async with serving(Starlette(routes=[Route("/", see)]), ServerSettings()) as url:
+        gc.disable()
+        try:
+            for _ in range(3):
+                async with connected(url) as (reader, writer):
+                    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+                    await asyncio.wait_for(reader.readuntil(b"seen"), PATIENCE_S)
+            await eventually(lambda: not any(of() for of in seen))
+            assert len(seen) >= 3
+        finally:
+            gc.enable()
 
 
 async def test_a_port_that_is_taken_names_the_setting_to_change() -> None:
