@@ -76,7 +76,7 @@ class Batches:
         if found is None:
             make = self._joined if wishes.conflate_ms is None else self._newest
             found = self._shared[place] = make(wishes, after, upto)
-            self._shared_bytes += len(found.data)
+            self._shared_bytes += len(found.data) + ENTRY_BYTES
         return found
 
     def _block(self, wishes: Filter, after: int) -> Batch:

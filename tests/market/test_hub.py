@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.batch import BATCH_BYTES, BURST_EVENTS, SHARED_BYTES
+from market.batch import BATCH_BYTES, BURST_EVENTS, ENTRY_BYTES, SHARED_BYTES
 from market.events import Fact
 from market.filter import Filter
 from market.hub import MOST_FRESH, Hub
@@ -313,6 +313,21 @@ def test_what_is_shared_while_nothing_is_published_stays_bounded() -> None:
         sum(len(batch.data) for batch in hub._batches._shared.values())
         < SHARED_BYTES + 2 * BATCH_BYTES
     )
+
+
+def test_readers_that_come_and_go_while_nothing_is_published_leave_little() -> None:
+    hub = a_hub(snapshot=None)
+    most = SHARED_BYTES // ENTRY_BYTES
+
+    def come_and_go() -> None:
+        reader = hub.reader(hub.filter())
+        reader.take()
+        assert reader.take() == b""
+
+    for _ in range(most + 100):
+        come_and_go()
+
+    assert len(hub._batches._shared) <= most + 1
 
 
 def test_a_burst_is_whole_or_not_there() -> None:
