@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from market.filter import Filter
 from market.ring import Ring
@@ -45,7 +45,7 @@ class Batches:
 
     def __init__(self, ring: Ring, conflated: str) -> None:
         self._ring, self._conflated = ring, conflated
-        self._shared: dict[tuple[ref[Filter], int, int], Batch] = {}
+        self._shared: WeakKeyDictionary[Filter, dict[tuple[int, int], Batch]] = WeakKeyDictionary()
         self._shared_at, self._shared_bytes = 0, 0
         self._blocks: dict[tuple[ref[Filter], int], Batch] = {}
         self._blocks_bytes = 0
@@ -69,13 +69,13 @@ class Batches:
         """Return what follows event ``after``, up to ``upto``; kept until something new comes."""
         head = self._ring.head
         if self._shared_at != head or self._shared_bytes > SHARED_BYTES:
-            self._shared.clear()
+            self._shared = WeakKeyDictionary()
             self._shared_at, self._shared_bytes = head, 0
-        place = ref(wishes), after, upto
-        found = self._shared.get(place)
+        shared, place = self._shared.setdefault(wishes, {}), (after, upto)
+        found = shared.get(place)
         if found is None:
             make = self._joined if wishes.conflate_ms is None else self._newest
-            found = self._shared[place] = make(wishes, after, upto)
+            found = shared[place] = make(wishes, after, upto)
             self._shared_bytes += len(found.data) + ENTRY_BYTES
         return found
 
