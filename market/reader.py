@@ -83,10 +83,10 @@ class Reader:
 
     def follow(self, batch: Batch) -> bool:
         """Take a batch that others take too; refuse when something else comes first."""
-        if self.is_level:
-            self.go_on(batch.upto, batch.events)
-            return True
-        return False
+        if self._greeting or self._warned or self.ended:
+            return False
+        self.go_on(batch.upto, batch.events)
+        return True
 
     def go_on(self, upto: int, events: int) -> None:
         """Have taken so many events, up to number ``upto``."""
