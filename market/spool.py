@@ -19,7 +19,6 @@ import os
 import sys
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
@@ -95,8 +94,9 @@ class Reel:
         if os.pwrite(self._file, data, self.size) < len(data):
             raise OSError("what was written is cut off")
         self._uptos += [piece.upto for piece in pieces]
-        self._ends += _sums(self._ends.pop(), map(len, chunks))
-        self._events += _sums(self._events.pop(), (len(piece.frames) for piece in pieces))
+        counts = (len(piece.frames) for piece in pieces)
+        self._ends += accumulate(map(len, chunks), initial=self._ends.pop())
+        self._events += accumulate(counts, initial=self._events.pop())
 
     def send(self, after: int, to: int) -> Lent | None:
         """Send what follows event ``after``, as far as the socket takes it.
@@ -186,7 +186,3 @@ class Spool:
         reels.remove(reel)
         self._bytes -= reel.size
         reel.close()
-
-
-def _sums(first: int, others: Iterable[int]) -> Iterator[int]:
-    return accumulate(others, initial=first)
